@@ -1,0 +1,175 @@
+import { parseDocument } from 'yaml';
+import { z } from 'zod';
+import { Dd2Error } from './errors.js';
+
+/** A run spec is the complete, validated, reviewable value that describes one distillation. Larger inputs are refused. */
+const MAX_SPEC_BYTES = 64 * 1024;
+const WHOLE = 'the whole document';
+
+const positive = z.number().positive();
+const count = z.number().int().min(0).max(100_000_000);
+const atLeastOne = z.number().int().min(1).max(100_000_000);
+const fraction = z.number().min(0).lt(1);
+
+const optimizer = z.strictObject({
+  learningRate: positive.max(10),
+  betas: z.tuple([fraction, fraction]).default([0.9, 0.99]),
+  epsilon: positive.default(1e-8),
+  weightDecay: z.number().min(0).default(0),
+  /** global-norm clip; 0 switches it off */
+  clip: z.number().min(0).default(0),
+  /** updates of linear warm-up */
+  warmup: count.default(0),
+  /** `cosine` goes from learningRate to floor * learningRate over the phase */
+  decay: z.enum(['constant', 'cosine']).default('constant'),
+  floor: fraction.default(0),
+});
+
+/** range of noise levels; `stratified` spreads the draws of a position evenly over it */
+const timeRange = z
+  .strictObject({ min: positive.lt(1), max: positive.max(1).default(1), stratified: z.boolean().default(false) })
+  .refine((t) => t.min < t.max, { message: 'min must be below max', path: ['min'] });
+
+/** samples per update, cut into micro-batches that workers lease */
+const batching = { batch: atLeastOne.max(65_536), microBatches: atLeastOne.max(4_096) };
+const divides = (b: { batch: number; microBatches: number }): boolean => b.batch % b.microBatches === 0;
+const dividesMessage = { message: 'batch must be a multiple of microBatches', path: ['microBatches'] };
+
+const tune = z
+  .strictObject({ updates: atLeastOne, ...batching, draws: atLeastOne.max(64).default(2), time: timeRange, optimizer, ema: fraction })
+  .refine(divides, dividesMessage);
+
+const regress = z
+  .strictObject({
+    updates: atLeastOne,
+    ...batching,
+    /** teacher ODE pairs (noise, tokens) to compute, and Euler steps per token */
+    pairs: atLeastOne.max(10_000_000),
+    odeSteps: atLeastOne.max(1_000).default(20),
+    optimizer,
+    ema: fraction,
+  })
+  .refine(divides, dividesMessage);
+
+const side = z.strictObject({ ...batching, draws: atLeastOne.max(64), optimizer }).refine(divides, dividesMessage);
+
+const distill = z
+  .strictObject({
+    /** guidance-only updates before the alternation starts (performance alignment) */
+    align: count,
+    generatorUpdates: atLeastOne,
+    cycle: z.strictObject({ guidance: count.max(1_000), generator: atLeastOne.max(1_000) }),
+    objective: z.strictObject({
+      form: z.enum(['sid', 'dmd']),
+      alpha: z.number().min(0).max(4).default(1),
+      weight: z.enum(['uniform', 'inverse-time', 'token-normalised']).default('inverse-time'),
+    }),
+    /** are the tokens that condition teacher and guidance network snapped to the nearest code? */
+    contexts: z.enum(['snapped', 'continuous']).default('snapped'),
+    time: timeRange,
+    guidance: side,
+    generator: side,
+    ema: fraction,
+  });
+
+export const runSpecSchema = z.strictObject({
+  name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,40}$/, 'use lower-case letters, digits and dashes'),
+  seed: z.number().int().min(0).max(2 ** 48),
+  /** folder of the asset bundle (data set, teacher, tokenizer, feature network), relative to the spec file */
+  assets: z.string().min(1).max(1_024),
+  model: z.strictObject({ headWidth: atLeastOne.max(16_384), headBlocks: atLeastOne.max(64) }),
+  execution: z
+    .strictObject({ provider: z.enum(['cpu', 'webgpu', 'cuda']).default('cpu'), intraOpThreads: atLeastOne.max(256).default(1) })
+    .default({ provider: 'cpu', intraOpThreads: 1 }),
+  phases: z.strictObject({ tune, regress: regress.optional(), distill }),
+  evaluation: z.strictObject({
+    /** generator updates between evaluations */
+    everyGeneratorUpdates: atLeastOne,
+    samples: atLeastOne.max(1_000_000).default(2_000),
+    /** samples of the evaluation at the end of the run, with fresh noise */
+    finalSamples: atLeastOne.max(1_000_000).default(5_000),
+    /** the evaluation at the end also measures the references and these multi-step settings (first k tokens kept) */
+    multiStep: z.array(atLeastOne).max(16).default([]),
+    noiseSeed: z.number().int().min(0).max(2 ** 48).default(123),
+  }),
+  checkpoint: z
+    .strictObject({ everyUpdates: atLeastOne.default(200), keep: atLeastOne.max(1_000).default(3) })
+    .default({ everyUpdates: 200, keep: 3 }),
+  /** non-finite updates in a row after which the run fails */
+  nonFiniteLimit: atLeastOne.default(10),
+});
+
+export type RunSpec = z.infer<typeof runSpecSchema>;
+export type OptimizerSpec = RunSpec['phases']['tune']['optimizer'];
+export type TimeRange = RunSpec['phases']['tune']['time'];
+
+/**
+ * Parses a run spec from YAML text; `overrides` are `key.path=value` assignments applied before validation.
+ * @throws {Dd2Error} INVALID_SPEC naming the field and the remedy
+ */
+export function parseRunSpec(text: string, overrides: readonly string[] = []): RunSpec {
+  if (Buffer.byteLength(text) > MAX_SPEC_BYTES) {
+    throw new Dd2Error('INVALID_SPEC', `the run spec is larger than ${MAX_SPEC_BYTES} bytes`, { field: WHOLE, remedy: 'Is this the right file?' });
+  }
+  const document = parseDocument(text, { merge: false, logLevel: 'error' });
+  const syntax = document.errors[0];
+  if (syntax) {
+    throw new Dd2Error('INVALID_SPEC', `the run spec is not valid YAML: ${firstLine(syntax.message)}`, {
+      field: syntax.linePos ? `line ${syntax.linePos[0].line}` : WHOLE,
+      remedy: 'Correct the YAML there',
+      cause: syntax,
+    });
+  }
+  for (const override of overrides) applyOverride(document, override);
+  return validateRunSpec(toValue(document, 'the run spec', WHOLE));
+}
+
+/** Aliases are resolved here: unknown ones, and ones that multiply (`*a` in `*b` in `*c` ...), are refused. */
+function toValue(document: ReturnType<typeof parseDocument>, subject: string, field: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 100 });
+  } catch (cause) {
+    throw new Dd2Error('INVALID_SPEC', `${subject} cannot be expanded: ${cause instanceof Error ? firstLine(cause.message) : String(cause)}`, {
+      field,
+      remedy: 'Write the values out instead of using YAML aliases',
+      cause,
+    });
+  }
+}
+
+function firstLine(message: string): string {
+  return message.split('\n', 1)[0]?.replace(/:$/, '') ?? message;
+}
+
+/** Validates an already decoded value. @throws {Dd2Error} INVALID_SPEC */
+export function validateRunSpec(value: unknown): RunSpec {
+  const parsed = runSpecSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  if (!issue) throw new Dd2Error('INVALID_SPEC', 'the run spec is invalid', { field: WHOLE, remedy: 'Compare it with configs/mnist.yaml', cause: parsed.error });
+  const unknownKey = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
+  const path = [...issue.path, ...(unknownKey === undefined ? [] : [unknownKey])].join('.');
+  throw new Dd2Error('INVALID_SPEC', unknownKey === undefined ? issue.message : `unknown field "${unknownKey}"`, {
+    field: path === '' ? WHOLE : path,
+    remedy: unknownKey === undefined ? `Correct ${path || 'the document'} in the run spec` : 'Remove it, or compare its spelling with configs/mnist.yaml',
+    cause: parsed.error,
+  });
+}
+
+function applyOverride(document: ReturnType<typeof parseDocument>, override: string): void {
+  const split = override.indexOf('=');
+  const path = override.slice(0, split).split('.');
+  if (split <= 0 || path.some((key) => key === '')) {
+    throw new Dd2Error('INVALID_SPEC', `--set needs key.path=value, got "${override}"`, { field: '--set', remedy: 'For example --set phases.distill.ema=0.99' });
+  }
+  const value = parseDocument(override.slice(split + 1), { logLevel: 'error' });
+  if (value.errors[0]) {
+    throw new Dd2Error('INVALID_SPEC', `--set ${override}: the value is not valid YAML`, { field: path.join('.'), remedy: 'Quote the value', cause: value.errors[0] });
+  }
+  const decoded = toValue(value, `--set ${override}: the value`, path.join('.'));
+  try {
+    document.setIn(path, decoded);
+  } catch (cause) {
+    throw new Dd2Error('INVALID_SPEC', `--set ${override}: there is no such place in the run spec`, { field: path.join('.'), remedy: 'Compare the path with configs/mnist.yaml', cause });
+  }
+}
