@@ -1,0 +1,38 @@
+import { create, fromBinary, toBinary, type DescMessage, type DescMethod, type MessageInitShape } from '@bufbuild/protobuf';
+import type { MethodDefinition } from '@grpc/grpc-js';
+import type { BulkChunkInit } from './bulk-chunk.js';
+import { decodeBulkChunk } from './bulk-codec.js';
+import { bulkFrame } from './bulk-frame.js';
+import { BulkChunkSchema } from './gen/dd2/v1/bulk_pb.js';
+
+/**
+ * What grpc-js needs to know of a method. Message types are `unknown` here, because grpc-js treats all methods alike;
+ * `Handlers` and `ServiceClient` give them back to the callers.
+ */
+export function methodDefinition(method: DescMethod): MethodDefinition<unknown, unknown> {
+  const kind = method.methodKind;
+  return {
+    path: `/${method.parent.typeName}/${method.name}`,
+    requestStream: kind === 'client_streaming' || kind === 'bidi_streaming',
+    responseStream: kind === 'server_streaming' || kind === 'bidi_streaming',
+    requestSerialize: encoder(method.input),
+    requestDeserialize: decoder(method.input),
+    responseSerialize: encoder(method.output),
+    responseDeserialize: decoder(method.output),
+    originalName: method.localName,
+  };
+}
+
+function encoder(desc: DescMessage): (message: unknown) => Buffer {
+  if (desc.typeName === BulkChunkSchema.typeName) return (message) => bulkFrame(message as BulkChunkInit);
+  return (message) => {
+    const bytes = toBinary(desc, create(desc, message as MessageInitShape<DescMessage>));
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  };
+}
+
+function decoder(desc: DescMessage): (bytes: Buffer) => unknown {
+  if (desc.typeName === BulkChunkSchema.typeName) return decodeBulkChunk;
+  // Fields of type bytes become views: plain arrays, not Buffers, whose `slice` would not copy.
+  return (bytes) => fromBinary(desc, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength), { readUnknownFields: false });
+}
