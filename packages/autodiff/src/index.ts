@@ -1,0 +1,15 @@
+export { Graph, type GraphNode, type GraphPort } from './graph.js';
+export { Tensor, type DType, type Shape, type TensorData } from './tensor.js';
+export { operations, type Attribute, type Attributes, type GradientView, type InputGradients, type NodeView, type Operation, type TensorType } from './operation.js';
+export { gradients } from './gradients.js';
+export type { Operand } from './ops/apply.js';
+export { add, and, div, equal, greater, less, lessOrEqual, maximum, minimum, mul, neg, not, sub, where } from './ops/arithmetic.js';
+export { abs, cast, clip, cos, erf, exp, gelu, log, pow, relu, sigmoid, silu, sin, softplus, sqrt, square, tanh } from './ops/elementwise.js';
+export { linear, matmul } from './ops/matrix.js';
+export { argMax, argMin, reduceMax, reduceMean, reduceSum } from './ops/reduction.js';
+export { concat, expand, pad, reshape, slice, split, transpose } from './ops/shape.js';
+export { crossEntropy } from './ops/cross-entropy.js';
+export { embedding, gather, oneHot, scatter } from './ops/indexing.js';
+export { layerNorm, logSoftmax, softmax } from './ops/normalization.js';
+export { conv2d, convTranspose2d, maxPool2d, type ConvolutionOptions } from './ops/convolution.js';
+export { stopGradient } from './ops/stop-gradient.js';
