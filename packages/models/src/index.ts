@@ -1,0 +1,17 @@
+export { arDiffusionFromTeacher, arDiffusionNetwork } from './ar-diffusion.js';
+export { classifierNetwork, featureSize } from './classifier.js';
+export { classifierEvaluateProgram, classifierTrainProgram } from './classifier-programs.js';
+export type { Contexts, DistillationObjective, Weight } from './conditional-score-distillation.js';
+export { evaluationProgram, sampleImagesProgram } from './evaluation-program.js';
+export { generatorProgram } from './generator-program.js';
+export { guidanceProgram } from './guidance-program.js';
+export { imageSize, type Grid, type ModelConfig, type TokenizerConfig } from './model-config.js';
+export { initialize, layoutOf, slotOf, type Initializer, type NetworkDefinition, type ParameterDefinition } from './network-definition.js';
+export { regressProgram } from './regress-program.js';
+export type { Sampler } from './sampler.js';
+export { targetsProgram } from './targets-program.js';
+export { teacherEvaluateProgram, teacherTrainProgram } from './teacher-programs.js';
+export { teacherNetwork } from './teacher.js';
+export { tokenizerNetwork } from './tokenizer.js';
+export { encodeProgram, tokenizerTrainProgram } from './tokenizer-programs.js';
+export { tuneProgram } from './tune-program.js';
