@@ -1,0 +1,165 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Dd2Error } from '@dd2/core';
+import type { Engine, EngineResult, EngineTask } from '@dd2/engine';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { LocalCopies } from './local-copies.js';
+import { runSession } from './session.js';
+import { FakeCoordinator, type Sent } from './testing/fake-coordinator.js';
+
+/** An engine that returns a gradient of three ones, or throws. */
+class FakeEngine {
+  readonly tasks: EngineTask[] = [];
+  failure: Dd2Error | undefined;
+  dead = false;
+  wait: Promise<void> = Promise.resolve();
+
+  async execute(task: EngineTask): Promise<EngineResult> {
+    this.tasks.push(task);
+    await this.wait;
+    if (this.failure) throw this.failure;
+    const shared = { metrics: task.microBatches.map(() => ({ loss: 1 })), results: task.microBatches.map(() => ({})), computeMs: 1, finite: true };
+    if (task.gradientFile === undefined) return { ...shared, gradient: new Float32Array([1, 1, 1]) };
+    await writeFile(task.gradientFile, new Float32Array([1, 1, 1]));
+    return shared;
+  }
+
+  async loadProgram(): Promise<void> {}
+
+  async unloadProgram(): Promise<void> {
+    if (this.dead) throw new Dd2Error('UNAVAILABLE', 'the thread has ended');
+  }
+}
+
+let coordinator: FakeCoordinator;
+let engine: FakeEngine;
+let abort: AbortController;
+let folder: string;
+
+beforeEach(async () => {
+  coordinator = new FakeCoordinator();
+  await coordinator.listen();
+  engine = new FakeEngine();
+  abort = new AbortController();
+  folder = await mkdtemp(join(tmpdir(), 'dd2-worker-'));
+  await writeFile(join(folder, 'probe'), 'token');
+});
+
+afterEach(async () => {
+  abort.abort();
+  await coordinator.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+function session(stream = true): Promise<{ readonly reconnect: boolean } | Dd2Error> {
+  const real = engine as unknown as Engine;
+  const copies = Object.assign(new LocalCopies(real), { require: async () => ({ keys: {}, reads: Promise.resolve() }) });
+  const run = runSession({ coordinator: coordinator.address, workerId: 'w', name: 'worker', provider: 'cpu', intraOpThreads: 1, stream, engine: real, copies, logger: pino({ level: 'silent' }), signal: abort.signal });
+  return run.catch((thrown: unknown) => Dd2Error.from(thrown));
+}
+
+const welcome: Sent = { case: 'welcome', value: { epoch: 1n, heartbeatIntervalMs: 10 } };
+
+function lease(leaseId = '1-s', microBatchCount = 2): Sent {
+  return { case: 'lease', value: { leaseId, epoch: 1n, runId: 'run', programId: 'p', seed: 3n, update: 4, firstMicroBatch: 2, microBatchCount, expectsGradient: true } };
+}
+
+describe('a session', () => {
+  it('says Hello, beats, executes a lease and streams its gradient', async () => {
+    const ended = session();
+    expect(await coordinator.until('hello')).toMatchObject({ workerId: 'w', name: 'worker', capacity: 1 });
+    coordinator.send(welcome);
+    await coordinator.until('heartbeat');
+    coordinator.send(lease());
+    const result = await coordinator.until('leaseResult');
+    expect(result).toMatchObject({ leaseId: '1-s', epoch: 1n, gradientPushed: true, gradientFile: '' });
+    expect(result.microBatches.map(({ index }) => index)).toEqual([2, 3]);
+    expect(engine.tasks).toMatchObject([{ program: 'p', seed: 3, update: 4, microBatches: [{ index: 2 }, { index: 3 }] }]);
+    coordinator.send({ case: 'shutdown', value: { reason: 'over', reconnect: true } });
+    expect(await ended).toEqual({ reconnect: true });
+    expect(coordinator.gradients.map(({ length }) => length)).toEqual([12]);
+  });
+
+  it('leaves the gradient in the folder that it shares with the coordinator, and not in one that only looks like it', async () => {
+    const ended = session(false);
+    await coordinator.until('hello');
+    coordinator.send({ case: 'welcome', value: { heartbeatIntervalMs: 1_000, sessionId: 's', localExchange: { folder, probe: 'probe', token: 'token' } } });
+    coordinator.send(lease());
+    const { gradientFile } = await coordinator.until('leaseResult');
+    expect(gradientFile).toBe('s.gradient');
+    expect((await readdir(folder)).sort()).toEqual([gradientFile, 'probe'].sort());
+    coordinator.heard.splice(0);
+    coordinator.send({ case: 'welcome', value: { heartbeatIntervalMs: 1_000, localExchange: { folder, probe: 'probe', token: 'other' } } });
+    coordinator.send(lease('2-s'));
+    expect((await coordinator.until('leaseResult')).gradientFile).toBe('');
+    coordinator.send({ case: 'shutdown', value: { reconnect: false } });
+    expect(await ended).toEqual({ reconnect: false });
+  });
+
+  it('removes its gradient file when it ends, even of a result that it could not send', async () => {
+    let finish = (): void => undefined;
+    engine.wait = new Promise((resolve) => (finish = resolve));
+    const ended = session(false);
+    await coordinator.until('hello');
+    coordinator.send({ case: 'welcome', value: { heartbeatIntervalMs: 10, sessionId: 's', localExchange: { folder, probe: 'probe', token: 'token' } } });
+    coordinator.send(lease());
+    while (engine.tasks.length === 0) await coordinator.until('heartbeat').then(() => new Promise((resolve) => setImmediate(resolve)));
+    coordinator.hangUp();
+    setImmediate(finish);
+    expect(await ended).toMatchObject({ code: 'UNAVAILABLE' });
+    expect(await readdir(folder)).toEqual(['probe']);
+  });
+
+  it('reports a lease that failed, and a gradient that was refused after the result', async () => {
+    engine.failure = new Dd2Error('ASSET_MISSING', 'no such asset', { field: 'labels' });
+    const ended = session();
+    await coordinator.until('hello');
+    coordinator.send(welcome);
+    coordinator.send(lease());
+    expect(await coordinator.until('leaseFailed')).toMatchObject({ leaseId: '1-s', error: { code: 'ASSET_MISSING', field: 'labels' } });
+    engine.failure = undefined;
+    coordinator.heard.splice(0);
+    coordinator.refusal = new Dd2Error('UNAVAILABLE', 'the stream broke off');
+    coordinator.send(lease('2-s'));
+    expect(await coordinator.until('leaseFailed')).toMatchObject({ leaseId: '2-s', error: { code: 'UNAVAILABLE' } });
+    coordinator.send({ case: 'shutdown', value: { reconnect: false } });
+    await ended;
+  });
+
+  it('drains when it is aborted: the lease in hand is finished', async () => {
+    let finish = (): void => undefined;
+    engine.wait = new Promise((resolve) => (finish = resolve));
+    const ended = session();
+    await coordinator.until('hello');
+    coordinator.send(welcome);
+    coordinator.send(lease());
+    while (engine.tasks.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    abort.abort();
+    await coordinator.until('leaving');
+    expect(coordinator.heard.some(({ case: kind }) => kind === 'leaseResult')).toBe(false);
+    finish();
+    await coordinator.until('leaseResult');
+    expect(await ended).toEqual({ reconnect: false });
+  });
+
+  it('breaks when the coordinator ends it, is not there, or when the engine is gone, without blaming the lease', async () => {
+    const first = session();
+    await coordinator.until('hello');
+    coordinator.hangUp();
+    expect(await first).toMatchObject({ code: 'UNAVAILABLE' });
+
+    coordinator.heard.splice(0);
+    const second = session();
+    await coordinator.until('hello');
+    engine.failure = new Dd2Error('UNAVAILABLE', 'the thread has ended');
+    engine.dead = true;
+    coordinator.send(lease());
+    expect(await second).toBeInstanceOf(Dd2Error);
+    expect(coordinator.heard.some(({ case: kind }) => kind === 'leaseFailed')).toBe(false);
+
+    await coordinator.close();
+    expect(await session()).toMatchObject({ code: 'UNAVAILABLE' });
+  });
+});
