@@ -1,0 +1,95 @@
+import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs';
+import { parentPort } from 'node:worker_threads';
+import { Dd2Error } from '@dd2/core';
+import { Kernels } from '@dd2/engine';
+import { Aggregator, SHARD_BYTES } from './aggregator.js';
+import type { AggregatorMessage, AggregatorReply } from './aggregators.js';
+import type { Span } from './reduction-tree.js';
+
+/** The message loop of one aggregator thread: commands are carried out in order; only `contribute` has no reply. */
+const port = parentPort;
+if (!port) throw new Error('aggregator-thread.ts runs in a worker thread');
+
+const aggregator = new Aggregator(Kernels.create());
+const reply = (message: AggregatorReply, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
+
+function contribute(update: number, span: Span, shard: number, fill: (target: Float32Array) => void): void {
+  const sumOfSquares = aggregator.contribute(update, span, shard, fill);
+  if (sumOfSquares !== undefined) reply({ event: 'reduced', update, shard, sumOfSquares });
+}
+
+/** Reads this thread's shards of a gradient of `size` elements from a file of the local exchange, straight into place. */
+function contributeFile(update: number, span: Span, path: string, size: number): void {
+  // A worker made the file: a link or a pipe must not lead this thread elsewhere or block it.
+  const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    const stats = fstatSync(file);
+    if (!stats.isFile() || stats.size !== size * 4) {
+      throw new Dd2Error('PROTOCOL', `a gradient of ${stats.size} bytes arrived, ${size * 4} bytes of float32 were expected`, { field: 'gradient_file' });
+    }
+    for (const shard of aggregator.reducing) {
+      contribute(update, span, shard, (target) => {
+        const read = readSync(file, new Uint8Array(target.buffer, target.byteOffset, target.byteLength), 0, target.byteLength, shard * SHARD_BYTES);
+        if (read !== target.byteLength) throw new Dd2Error('PROTOCOL', 'a gradient file ends early', { field: 'gradient_file' });
+      });
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Writes this thread's shards of a vector to their places in a file that all threads write together. */
+function writeShards(vector: string, path: string): void {
+  const file = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+  try {
+    for (const [shard, view] of aggregator.views(vector)) {
+      for (let written = 0; written < view.byteLength; ) {
+        written += writeSync(file, new Uint8Array(view.buffer, view.byteOffset, view.byteLength), written, view.byteLength - written, shard * SHARD_BYTES + written);
+      }
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+port.on('message', (message: AggregatorMessage) => {
+  try {
+    switch (message.op) {
+      case 'contribute': {
+        const { update, span, shard, data } = message;
+        contribute(update, span, shard, (target) => target.set(new Float32Array(data)));
+        return;
+      }
+      case 'contributeFile':
+        contributeFile(message.update, message.span, message.path, message.size);
+        break;
+      case 'write':
+        writeShards(message.vector, message.path);
+        break;
+      case 'read': {
+        const shards = [...aggregator.read(message.vector)].map(([shard, data]) => ({ shard, data: data.buffer }));
+        reply({ event: 'done', id: message.id, shards }, shards.map(({ data }) => data));
+        return;
+      }
+      case 'load':
+        for (const { shard, data } of message.shards) aggregator.load(message.vector, shard, new Float32Array(data));
+        break;
+      case 'copy':
+        aggregator.copy(message.from, message.to);
+        break;
+      case 'zero':
+        aggregator.zero(message.vector, message.like);
+        break;
+      case 'open':
+        aggregator.open(message.update, message.network, message.microBatches);
+        break;
+      case 'optimize':
+        aggregator.optimize(message.step);
+        break;
+    }
+    reply({ event: 'done', id: message.id });
+  } catch (error) {
+    const { code, message: text } = Dd2Error.from(error);
+    reply({ event: 'failed', id: 'id' in message ? message.id : undefined, code, message: text });
+  }
+});

@@ -1,0 +1,64 @@
+import { appendFile, mkdir, readdir, rm } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { RunFolder } from './run-folder.js';
+import { temporaryFolder } from './testing/temporary-folder.js';
+
+async function created(): Promise<RunFolder> {
+  const folder = new RunFolder(await temporaryFolder(), 'run');
+  await folder.create();
+  return folder;
+}
+
+describe('RunFolder', () => {
+  it('appends lines in the order of the calls', async () => {
+    const folder = await created();
+    for (let sequence = 0; sequence < 50; sequence++) void folder.append('events.jsonl', { sequence });
+    await folder.settled();
+    expect((await folder.events()).map(({ sequence }) => sequence)).toEqual(Array.from({ length: 50 }, (_, i) => i));
+  });
+
+  it('reports a line that cannot be written and writes the next one', async () => {
+    const folder = await created();
+    await mkdir(folder.file('events.jsonl'));
+    await expect(folder.append('events.jsonl', { sequence: 1 })).rejects.toThrow('EISDIR');
+    await rm(folder.file('events.jsonl'), { recursive: true });
+    await folder.append('events.jsonl', { sequence: 2 });
+    expect(await folder.events()).toEqual([{ sequence: 2 }]);
+  });
+
+  it('drops the metrics from an update on, and the line that a crash cut off', async () => {
+    const folder = await created();
+    for (let update = 0; update < 5; update++) await folder.append('metrics.jsonl', { update });
+    await appendFile(folder.file('metrics.jsonl'), '{"update":1,"lo');
+    await folder.truncateMetrics(3);
+    expect(await folder.read('metrics.jsonl')).toBe('{"update":0}\n{"update":1}\n{"update":2}\n');
+    await folder.truncateMetrics(3);
+    await folder.append('metrics.jsonl', { update: 3 });
+    expect((await folder.read('metrics.jsonl'))?.split('\n')).toHaveLength(5);
+    await folder.truncateMetrics(0);
+    expect(await folder.read('metrics.jsonl')).toBe('');
+  });
+
+  it('does not continue a line that a crash cut off', async () => {
+    const folder = await created();
+    await appendFile(folder.file('events.jsonl'), '{"sequence":1}\n{"sequ');
+    await folder.append('events.jsonl', { sequence: 2 });
+    expect(await folder.events()).toEqual([{ sequence: 1 }, { sequence: 2 }]);
+  });
+
+  it('skips lines of events that are not JSON objects', async () => {
+    const folder = await created();
+    await appendFile(folder.file('events.jsonl'), '{"sequence":1}\n[]\n7\nnull\n{"sequ');
+    expect((await folder.events()).filter(({ sequence }) => sequence === 1)).toHaveLength(1);
+    expect(await created().then((empty) => empty.events())).toEqual([]);
+  });
+
+  it('writes small files whole, without leftovers', async () => {
+    const folder = await created();
+    await folder.write('spec.yaml', 'a');
+    await folder.write('spec.yaml', 'b');
+    expect(await folder.read('spec.yaml')).toBe('b');
+    expect(await folder.read('none')).toBeUndefined();
+    expect((await readdir(folder.path)).sort()).toEqual(['checkpoints', 'evaluations', 'spec.yaml']);
+  });
+});

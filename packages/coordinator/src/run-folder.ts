@@ -1,0 +1,127 @@
+import { appendFile, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+/** The truth about a run on disk: `<dataDir>/runs/<id>/`, plain files in the formats that the field reads. */
+export class RunFolder {
+  readonly path: string;
+  /** appends are chained, so that lines keep the order of the calls */
+  #appends: Promise<void> = Promise.resolve();
+  /** files that end with a whole line: a crash may have cut the last one off, and the next must not continue it */
+  readonly #mended = new Set<string>();
+
+  constructor(
+    dataDir: string,
+    readonly runId: string,
+  ) {
+    this.path = join(dataDir, 'runs', runId);
+  }
+
+  file(...parts: string[]): string {
+    return join(this.path, ...parts);
+  }
+
+  async create(): Promise<void> {
+    await mkdir(this.file('checkpoints'), { recursive: true });
+    await mkdir(this.file('evaluations'), { recursive: true });
+  }
+
+  /** Appends one JSON line; resolves when it and all before it are in the file. */
+  append(name: 'metrics.jsonl' | 'events.jsonl', line: object): Promise<void> {
+    const text = `${JSON.stringify(line)}\n`;
+    const appended = this.#appends.then(async () => {
+      if (!this.#mended.has(name) && (await endsInsideLine(this.file(name)))) await appendFile(this.file(name), '\n');
+      this.#mended.add(name);
+      await appendFile(this.file(name), text);
+    });
+    // A line that could not be written is its caller's to report; the next one is tried again.
+    this.#appends = appended.catch(() => undefined);
+    return appended;
+  }
+
+  /** Drops the metrics of updates that a resumed run is about to repeat, and a line that a crash cut off. */
+  async truncateMetrics(update: number): Promise<void> {
+    const lines = await readLines(this.file('metrics.jsonl'));
+    const kept = lines.filter((line) => {
+      const parsed = parseLine(line);
+      return typeof parsed?.['update'] === 'number' && parsed['update'] < update;
+    });
+    if (kept.length < lines.length) await this.write('metrics.jsonl', kept.map((line) => `${line}\n`).join(''));
+  }
+
+  async events(): Promise<Record<string, unknown>[]> {
+    return (await readLines(this.file('events.jsonl'))).map(parseLine).filter((event) => event !== undefined);
+  }
+
+  /** Writes a small file: complete or not at all. */
+  async write(name: string, content: string | Uint8Array): Promise<void> {
+    await writeAtomically(this.file(name), content);
+  }
+
+  async read(name: string): Promise<string | undefined> {
+    return readIfPresent(this.file(name));
+  }
+
+  /** Resolves when every append so far was tried. */
+  async settled(): Promise<void> {
+    await this.#appends;
+  }
+}
+
+/** Writes to a temporary neighbour, flushes it to the disk and renames it: a reader sees the old content or the new. */
+export async function writeAtomically(path: string, content: string | Uint8Array): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const temporary = `${path}.${process.pid}.tmp`;
+  await writeFile(temporary, content, { flush: true });
+  await rename(temporary, path);
+}
+
+/** Flushes a folder's entries, so that a rename inside it survives a power cut. */
+export async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Names in a folder; none when there is no such folder. */
+export async function namesIn(path: string): Promise<string[]> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+export async function removeFolder(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true });
+}
+
+async function readIfPresent(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function endsInsideLine(path: string): Promise<boolean> {
+  const text = await readIfPresent(path);
+  return text !== undefined && text !== '' && !text.endsWith('\n');
+}
+
+async function readLines(path: string): Promise<string[]> {
+  return ((await readIfPresent(path)) ?? '').split('\n').filter((line) => line !== '');
+}
+
+function parseLine(line: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}

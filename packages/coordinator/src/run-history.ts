@@ -1,0 +1,236 @@
+import { EventEmitter } from 'node:events';
+import { totalUpdates, type Dd2Error, type RunSpec } from '@dd2/core';
+import { z } from 'zod';
+import type { EvaluationRecord } from './evaluate.js';
+import type { RunFolder } from './run-folder.js';
+import type { UpdateMetrics } from './run-state.js';
+
+const runStates = ['queued', 'running', 'stopping', 'stopped', 'completed', 'failed', 'cancelled'] as const;
+const runEventKinds = ['submitted', 'started', 'resumed', 'phase', 'workers', 'evaluation', 'checkpoint', 'stopped', 'completed', 'failed', 'cancelled', 'trouble', 'progress'] as const;
+export type RunState = (typeof runStates)[number];
+export type RunEventKind = (typeof runEventKinds)[number];
+
+/** JSON has no NaN: it writes null for a number that is not finite. */
+const measured = z.number().nullable().transform((value) => value ?? NaN);
+
+/** One moment of a run: an event that events.jsonl keeps (one line each), or plain progress that it does not. */
+const runMomentSchema = z.object({
+  /** ascending, of the last kept event for progress */
+  sequence: z.number().int(),
+  at: z.iso.datetime(),
+  kind: z.enum(runEventKinds),
+  message: z.string(),
+  state: z.enum(runStates),
+  phase: z.string(),
+  update: z.number().int(),
+  totalUpdates: z.number().int(),
+  cyclePosition: z.number().int(),
+  cycleLength: z.number().int(),
+  cycleGuidance: z.number().int(),
+  generatorUpdates: z.number().int(),
+  network: z.string(),
+  workers: z.number().int(),
+  metrics: z.record(z.string(), measured),
+  fid: measured.optional(),
+  fidSamples: z.number().int().optional(),
+  updatesPerSecond: measured.optional(),
+  etaSeconds: measured.optional(),
+  error: z.object({ code: z.string(), message: z.string(), field: z.string(), remedy: z.string() }).optional(),
+});
+export type RunMoment = Readonly<z.infer<typeof runMomentSchema>>;
+
+export interface RunChange {
+  readonly state?: RunState;
+  readonly phase?: string;
+  readonly update?: number;
+  readonly error?: Dd2Error;
+  readonly fid?: number;
+  readonly fidSamples?: number;
+}
+
+const endStates: ReadonlySet<RunState> = new Set(['stopped', 'completed', 'failed', 'cancelled']);
+/** Progress is told at most this often. */
+const PROGRESS_INTERVAL_MS = 200;
+/** Updates that the rate is averaged over. */
+const RATE_WINDOW = 50;
+
+/** Where a run stands and how it got there. */
+export class RunHistory {
+  readonly #emitter = new EventEmitter<{ moment: [RunMoment] }>().setMaxListeners(0);
+  readonly #kept: RunMoment[] = [];
+  readonly #finishTimes: number[] = [];
+  #lastTold = -Infinity;
+  /** events are recorded one after the other, so that each one follows from the one before it */
+  #recording: Promise<void> = Promise.resolve();
+  state: RunState = 'queued';
+  phase = '';
+  network = '';
+  update = 0;
+  cyclePosition = 0;
+  cycleLength = 0;
+  cycleGuidance = 0;
+  generatorUpdates = 0;
+  lastFid: number | undefined;
+  bestFid: number | undefined;
+  fidSamples = 0;
+  metrics: Record<string, number> = {};
+  updatedAt: string;
+  error: RunMoment['error'];
+
+  constructor(
+    readonly identity: { readonly runId: string; readonly name: string; readonly createdAt: string },
+    readonly folder: RunFolder,
+    readonly spec: RunSpec,
+    readonly workerCount: () => number,
+  ) {
+    this.updatedAt = identity.createdAt;
+  }
+
+  /** Takes up the history that the run folder holds. A run that a crash interrupted is stopped. */
+  static async open(...values: ConstructorParameters<typeof RunHistory>): Promise<RunHistory> {
+    const history = new RunHistory(...values);
+    for (const event of await history.folder.events()) {
+      const { success, data: moment } = runMomentSchema.safeParse(event);
+      if (!success || moment.sequence <= (history.#kept.at(-1)?.sequence ?? 0)) continue;
+      history.#kept.push(moment);
+      history.#follow(moment);
+    }
+    if (!endStates.has(history.state)) history.state = 'stopped';
+    return history;
+  }
+
+  get totalUpdates(): number {
+    return totalUpdates(this.spec);
+  }
+
+  /** Keeps an event, in the file first; then the run is where the event says, and watchers hear of it. Rejects when the file cannot be written. */
+  record(kind: RunEventKind, message: string, change: RunChange): Promise<void> {
+    const recorded = this.#recording.then(() => this.#keep(kind, message, change));
+    this.#recording = recorded.catch(() => undefined);
+    return recorded;
+  }
+
+  async #keep(kind: RunEventKind, message: string, { state, phase, update, error, fid, fidSamples }: RunChange): Promise<void> {
+    const told = error && { code: error.code, message: error.message, field: error.field ?? '', remedy: error.remedy ?? '' };
+    const moment: RunMoment = {
+      ...this.#moment(kind, message),
+      sequence: (this.#kept.at(-1)?.sequence ?? 0) + 1,
+      state: state ?? this.state,
+      phase: phase ?? this.phase,
+      update: update ?? this.update,
+      fid,
+      fidSamples,
+      // What ended a run stays with it until it starts again.
+      error: state === undefined ? this.error : told,
+    };
+    try {
+      await this.folder.append('events.jsonl', moment);
+    } finally {
+      this.#kept.push(moment);
+      if (state !== undefined) this.state = state;
+      if (phase !== undefined) this.phase = phase;
+      if (update !== undefined) this.update = update;
+      this.error = moment.error;
+      this.updatedAt = moment.at;
+      if (state === 'running' || phase !== undefined) this.#finishTimes.splice(0); // the pause before it is no part of the rate
+      this.#emitter.emit('moment', moment);
+    }
+  }
+
+  /** An update is committed; watchers hear of it a few times a second. */
+  progress(metrics: UpdateMetrics): void {
+    this.phase = metrics.phase;
+    this.network = metrics.network;
+    this.update = metrics.update + 1;
+    this.generatorUpdates = metrics.generatorUpdates;
+    const { guidance, generator } = this.spec.phases.distill.cycle;
+    this.cycleLength = metrics.cyclePosition === undefined ? 0 : guidance + generator;
+    this.cycleGuidance = metrics.cyclePosition === undefined ? 0 : guidance;
+    this.cyclePosition = metrics.cyclePosition ?? 0;
+    this.metrics = { ...metrics.losses, gradientNorm: metrics.gradientNorm, learningRate: metrics.learningRate, overhead: metrics.timing.overhead };
+    const now = performance.now();
+    this.#finishTimes.push(now);
+    if (this.#finishTimes.length > RATE_WINDOW) this.#finishTimes.shift();
+    if (now - this.#lastTold < PROGRESS_INTERVAL_MS) return;
+    this.#lastTold = now;
+    this.#emitter.emit('moment', this.#moment('progress', ''));
+  }
+
+  async evaluated(record: EvaluationRecord): Promise<void> {
+    this.#measured(record.fid, record.samples);
+    await this.record('evaluation', `FID ${record.fid.toFixed(2)} (${record.samples} samples, accuracy ${record.accuracy.toFixed(3)}) after ${record.update} updates`, {
+      fid: record.fid,
+      fidSamples: record.samples,
+    });
+  }
+
+  /** Every moment after `since`, and those to come until the run ends or the signal aborts. */
+  async *watch(since: number, signal: AbortSignal): AsyncGenerator<RunMoment> {
+    const waiting: RunMoment[] = this.#kept.filter(({ sequence }) => sequence > since);
+    let wake = (): void => undefined;
+    const hear = (moment: RunMoment): void => {
+      // A slow watcher gets the newest progress, and every event.
+      if (moment.kind === 'progress' && waiting.at(-1)?.kind === 'progress') waiting.pop();
+      waiting.push(moment);
+      wake();
+    };
+    const leave = (): void => wake();
+    this.#emitter.on('moment', hear);
+    signal.addEventListener('abort', leave);
+    try {
+      while (!signal.aborted) {
+        const moment = waiting.shift();
+        if (moment) yield moment;
+        else if (endStates.has(this.state)) return;
+        else await new Promise<void>((resolve) => (wake = resolve));
+      }
+    } finally {
+      this.#emitter.off('moment', hear);
+      signal.removeEventListener('abort', leave);
+    }
+  }
+
+  #moment(kind: RunEventKind, message: string): RunMoment {
+    const first = this.#finishTimes[0];
+    const last = this.#finishTimes.at(-1);
+    const rate = first !== undefined && last !== undefined && last > first ? ((this.#finishTimes.length - 1) * 1000) / (last - first) : undefined;
+    return {
+      sequence: this.#kept.at(-1)?.sequence ?? 0,
+      at: new Date().toISOString(),
+      kind,
+      message,
+      state: this.state,
+      phase: this.phase,
+      update: this.update,
+      totalUpdates: this.totalUpdates,
+      cyclePosition: this.cyclePosition,
+      cycleLength: this.cycleLength,
+      cycleGuidance: this.cycleGuidance,
+      generatorUpdates: this.generatorUpdates,
+      network: this.network,
+      workers: this.workerCount(),
+      metrics: this.metrics,
+      updatesPerSecond: rate,
+      etaSeconds: rate && (this.totalUpdates - this.update) / rate,
+      error: this.error,
+    };
+  }
+
+  /** Takes over what an event of an earlier process says. */
+  #follow(moment: RunMoment): void {
+    this.state = moment.state;
+    this.phase = moment.phase;
+    this.update = moment.update;
+    this.generatorUpdates = moment.generatorUpdates;
+    this.error = moment.error;
+    this.updatedAt = moment.at;
+    if (moment.fid !== undefined) this.#measured(moment.fid, moment.fidSamples ?? 0);
+  }
+
+  /** The best is that of the periodic evaluations: FID is biased by the number of samples, and the last one may have more. */
+  #measured(fid: number, samples: number): void {
+    this.lastFid = fid;
+    this.fidSamples = samples;
+    if (samples === this.spec.evaluation.samples) this.bestFid = Math.min(this.bestFid ?? Infinity, fid);
+  }
+}
