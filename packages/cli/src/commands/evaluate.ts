@@ -1,0 +1,36 @@
+import { Command } from 'commander';
+import { evaluateRun } from '../evaluate-run.js';
+import { collect, serverOption, wholeNumber } from '../options.js';
+import { renderEvaluations } from '../render/evaluation-table.js';
+import { LiveOutput } from '../render/live-output.js';
+import { withRunClient } from '../run-client.js';
+
+interface EvaluateCommandOptions {
+  readonly sampler?: readonly string[];
+  readonly samples?: number;
+  readonly update?: number;
+  readonly noiseSeed?: number;
+  readonly json: boolean;
+  readonly server: string;
+}
+
+/** `dd2 evaluate` */
+export function evaluateCommand(): Command {
+  return new Command('evaluate')
+    .description('measure a checkpoint of a run: FID and class accuracy')
+    .argument('<run>', 'run id')
+    .option('--sampler <name>', 'one-step (the default), multi-step-K, teacher, naive or reconstruction; repeatable', collect)
+    .option('--samples <number>', "images to make (default: the run spec's finalSamples)", wholeNumber(1))
+    .option('--update <number>', 'checkpoint (default: the newest)', wholeNumber(0))
+    .option('--noise-seed <number>', "seed of the noise (default: one that the run's own evaluations do not use)", wholeNumber(0))
+    .option('--json', 'print JSON', false)
+    .addOption(serverOption())
+    .addHelpText('after', '\nFID depends on the number of samples: compare equal numbers.\n\nExample:\n  dd2 evaluate mnist-1a2b3c4d --sampler one-step --sampler multi-step-8 --samples 5000')
+    .action(async (runId: string, { sampler = ['one-step'], server, json, ...options }: EvaluateCommandOptions) => {
+      // With --json, stdout is for the program that reads it.
+      const output = new LiveOutput(json ? process.stderr : process.stdout);
+      const evaluations = await withRunClient(server, (client) => evaluateRun(client, { runId, samplers: sampler, ...options }, output));
+      const shown = evaluations.map(({ $typeName: _typeName, $unknown: _unknown, noiseSeed, ...evaluation }) => ({ ...evaluation, noiseSeed: Number(noiseSeed) }));
+      process.stdout.write(`${json ? JSON.stringify(shown, undefined, 2) : renderEvaluations(evaluations)}\n`);
+    });
+}

@@ -1,0 +1,2 @@
+export { createProgram } from './program.js';
+export { prepareMnist, type PrepareOptions } from './prepare/prepare-mnist.js';

@@ -1,0 +1,39 @@
+import type { Evaluation } from '@dd2/proto';
+import { formatCount } from './format.js';
+import { renderTable } from './table.js';
+
+/** What of a measurement is shown; `Evaluation` of the wire has it all. */
+export type ShownEvaluation = Pick<Evaluation, 'sampler' | 'fid' | 'samples' | 'millisecondsPerImage' | 'classCounts' | 'noiseSeed'> & { readonly accuracy?: number | undefined };
+
+/** One row per measurement, under the names that `label` gives them. */
+export function renderEvaluations(evaluations: readonly ShownEvaluation[], label: (evaluation: ShownEvaluation) => string = ({ sampler }) => sampler): string {
+  return renderTable(
+    [
+      { title: '' },
+      { title: 'FID', align: 'right' },
+      { title: 'accuracy', align: 'right' },
+      { title: 'samples', align: 'right' },
+      { title: 'per class', align: 'right' },
+      { title: 'noise seed', align: 'right' },
+      { title: 'ms/image', align: 'right' },
+    ],
+    evaluations.map((evaluation) => [
+      label(evaluation),
+      evaluation.fid.toFixed(2),
+      evaluation.accuracy === undefined ? '' : evaluation.accuracy.toFixed(3),
+      formatCount(evaluation.samples),
+      classBalance(evaluation.classCounts),
+      // Reconstructions start from test images: no noise is drawn.
+      evaluation.sampler === 'reconstruction' ? '-' : String(evaluation.noiseSeed),
+      evaluation.millisecondsPerImage.toFixed(2),
+    ]),
+  );
+}
+
+/** `500`, or `892-1,135` where the classes differ. */
+export function classBalance(counts: readonly number[]): string {
+  if (counts.length === 0) return '';
+  const least = Math.min(...counts);
+  const most = Math.max(...counts);
+  return least === most ? formatCount(least) : `${formatCount(least)}-${formatCount(most)}`;
+}
