@@ -11,7 +11,7 @@ export interface EvaluateOptions {
   readonly update?: number | undefined;
   /** the run spec's number for the end of the run unless told */
   readonly samples?: number | undefined;
-  /** noise that the run's own evaluations have not seen unless told */
+  /** that of the evaluation at the end of the run unless told */
   readonly noiseSeed?: number | undefined;
 }
 

@@ -243,4 +243,15 @@ describe('LeaseTable', () => {
     expect(table.assign(0).map(({ worker }) => worker)).toEqual(expect.arrayContaining(['suited']));
     expect(table.assign(0)).toEqual([]);
   });
+
+  it('hands out backups also while a block waits that nobody here may compute', () => {
+    const table = new LeaseTable<TestJob>();
+    table.join('slow', 1, 'cpu');
+    table.submit(job('update', 1));
+    expect(table.assign(0)).toHaveLength(1);
+    table.submit(job('elsewhere', 1, { execution: 'cuda' }));
+    table.join('idle', 1, 'cpu');
+    expect(table.assign(1_000)).toEqual([]);
+    expect(table.assign(1e9).map(({ worker }) => worker)).toEqual(['idle']);
+  });
 });

@@ -163,7 +163,7 @@ export class LeaseTable<J extends JobRequest> {
    */
   #choose(block: Block<J>, except?: string): string | undefined {
     const suited = this.#suited(block.job);
-    const untried = suited.some(([name]) => !block.failedOn.has(name));
+    const untried = suited.some(([name]) => name !== except && !block.failedOn.has(name));
     const candidates = suited.filter(([name, worker]) => name !== except && worker.leases.size < worker.capacity && (!untried || !block.failedOn.has(name)));
     return candidates.sort(([, a], [, b]) => a.leases.size - b.leases.size)[0]?.[0];
   }
@@ -178,7 +178,6 @@ export class LeaseTable<J extends JobRequest> {
 
   #backups(now: number): Lease<J>[] {
     const backups: Lease<J>[] = [];
-    if (this.#waiting.length > 0) return backups;
     for (const { lease, block } of [...this.#leases.values()]) {
       if (block.leases.size > 1 || now - lease.assignedAt < this.#patience(lease)) continue;
       const worker = this.#choose(block, lease.worker);

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -20,6 +21,7 @@ export class LocalExchange {
     /** name of the file whose content is `token` */
     readonly probe: string,
     readonly token: string,
+    private readonly released: () => void,
   ) {}
 
   static async open(dataDir: string, sharedMemory = SHARED_MEMORY): Promise<LocalExchange> {
@@ -31,9 +33,12 @@ export class LocalExchange {
     const folder = join(parent, `dd2-${identity}-${process.pid}`);
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { mode: 0o700 });
+    // A forced exit leaves nothing behind; what a SIGKILL leaves, the next coordinator of the data folder removes.
+    const cleanUp = (): void => rmSync(folder, { recursive: true, force: true });
+    process.once('exit', cleanUp);
     const token = randomBytes(16).toString('hex');
     await writeFile(join(folder, PROBE), token, { mode: 0o600 });
-    return new LocalExchange(folder, PROBE, token);
+    return new LocalExchange(folder, PROBE, token, () => process.off('exit', cleanUp));
   }
 
   /**
@@ -53,6 +58,7 @@ export class LocalExchange {
   }
 
   async close(): Promise<void> {
+    this.released();
     await rm(this.folder, { recursive: true, force: true });
   }
 }
@@ -65,7 +71,7 @@ async function removeAbandoned(parent: string, identity: string): Promise<void> 
   }
 }
 
-function isAlive(pid: number): boolean {
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

@@ -121,8 +121,11 @@ export class RunManager {
     if (specSha256(entry.spec) !== specSha256(spec)) {
       throw new Dd2Error('RUN_CONFLICT', `run ${entry.identity.runId} has the same key and another spec`, { field: 'idempotency_key', remedy: 'Use another key for another spec' });
     }
-    entry.untilUpdate = untilUpdate;
     const { state } = entry.history;
+    if (state === 'stopping') {
+      throw new Dd2Error('RUN_CONFLICT', `run ${entry.identity.runId} is stopping`, { field: 'run_id', remedy: 'Submit it again when it has stopped' });
+    }
+    entry.untilUpdate = untilUpdate;
     if (!known || state === 'stopped' || state === 'failed') this.#enqueue(entry);
     return entry.history;
   }

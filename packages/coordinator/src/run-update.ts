@@ -63,7 +63,7 @@ export async function runUpdate(run: RunContext, plan: UpdatePlan, signal: Abort
   if (progress.skippedInARow >= run.spec.nonFiniteLimit) {
     throw new Dd2Error('NON_FINITE', `${progress.skippedInARow} updates in a row had a gradient that is not finite`, {
       field: `phases.${plan.phase === 'align' ? 'distill' : plan.phase}.optimizer.learningRate`,
-      remedy: 'Lower the learning rate or set optimizer.clip, and continue from an older checkpoint',
+      remedy: 'Lower the learning rate or set optimizer.clip, and submit it as a new run',
       details: { run: run.folder.runId, update: plan.update },
     });
   }

@@ -78,14 +78,18 @@ export class Run extends EventEmitter<RunNotices> {
     }
   }
 
-  /** The main loop. An update that is given up throws, and has changed nothing. */
+  /** The main loop. An update that is given up throws, and has committed nothing. */
   async #commitUpdates(until: number, stop: AbortSignal, signal: AbortSignal): Promise<void> {
     const { spec, progress } = this.context;
     await this.#restore(signal);
     const end = Math.min(until, totalUpdates(spec));
     while (progress.update < end && !stop.aborted) {
       const plan = schedule(progress.update, spec);
-      if (plan.phaseUpdate === 0) await this.#enterPhase(plan, signal);
+      if (plan.phaseUpdate === 0) {
+        // What a checkpoint of this update holds is the state before the transition, whenever the run ends.
+        if (plan.update > 0 && plan.update !== this.#saved) await this.#startCheckpoint();
+        await this.#enterPhase(plan, signal);
+      }
       const metrics = await runUpdate(this.context, plan, signal);
       this.#append(metrics);
       this.emit('update', metrics);
@@ -141,9 +145,10 @@ export class Run extends EventEmitter<RunNotices> {
     return plan.network === 'generator' && (plan.generatorUpdates + 1) % spec.evaluation.everyGeneratorUpdates === 0;
   }
 
-  /** Measures the moving average as it is now, beside the updates that follow. */
+  /** Measures the moving average as it is now, beside the updates that follow; they wait for an evaluation before it. */
   async #startEvaluation(plan: UpdatePlan, signal: AbortSignal): Promise<void> {
     const { spec, folder } = this.context;
+    await Promise.all(this.#background);
     const request = await this.#request(plan.generatorUpdates + (plan.phase === 'distill' ? 1 : 0), spec.evaluation.samples, spec.evaluation.noiseSeed);
     const release = this.context.parameters.hold(request.generator);
     const work = this.#measure(request, String(request.update), signal)
@@ -180,9 +185,10 @@ export class Run extends EventEmitter<RunNotices> {
   /** Copies the state and writes it beside the updates that follow; evaluations of earlier updates are on disk first. */
   async #startCheckpoint(): Promise<void> {
     const { aggregators, folder, layout, spec } = this.context;
+    await this.#saving; // at most one copy of the state waits to be written
     const header = this.#checkpointHeader();
     const shards = await Promise.all(checkpointVectors.map((name) => aggregators.read(name)));
-    const earlier = [...this.#background, this.#saving];
+    const earlier = [...this.#background];
     this.#saving = (async () => {
       await Promise.all(earlier);
       const vectors = Object.fromEntries(checkpointVectors.map((name, index) => [name, fromShards(shards[index] ?? [])])) as CheckpointVectors;

@@ -88,7 +88,7 @@ export const runSpecSchema = z.strictObject({
     samples: atLeastOne.max(1_000_000).default(2_000),
     /** samples of the evaluation at the end of the run, with fresh noise */
     finalSamples: atLeastOne.max(1_000_000).default(5_000),
-    /** the evaluation at the end also measures the references and these multi-step settings (first k tokens kept) */
+    /** the quickstart also measures these multi-step settings (first k tokens kept) */
     multiStep: z.array(atLeastOne).max(16).default([]),
     noiseSeed: z.number().int().min(0).max(2 ** 48).default(123),
   }),

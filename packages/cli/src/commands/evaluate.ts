@@ -22,7 +22,7 @@ export function evaluateCommand(): Command {
     .option('--sampler <name>', 'one-step (the default), multi-step-K, teacher, naive or reconstruction; repeatable', collect)
     .option('--samples <number>', "images to make (default: the run spec's finalSamples)", wholeNumber(1))
     .option('--update <number>', 'checkpoint (default: the newest)', wholeNumber(0))
-    .option('--noise-seed <number>', "seed of the noise (default: one that the run's own evaluations do not use)", wholeNumber(0))
+    .option('--noise-seed <number>', "seed of the noise (default: that of the evaluation at the end of the run)", wholeNumber(0))
     .option('--json', 'print JSON', false)
     .addOption(serverOption())
     .addHelpText('after', '\nFID depends on the number of samples: compare equal numbers.\n\nExample:\n  dd2 evaluate mnist-1a2b3c4d --sampler one-step --sampler multi-step-8 --samples 5000')

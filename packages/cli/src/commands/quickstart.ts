@@ -53,7 +53,16 @@ export function quickstartCommand(): Command {
           return;
         }
         const evaluationStarted = performance.now();
-        const evaluations = await measureAll(cluster, runId, specFile, output, AbortSignal.any([interrupt.signal, cluster.failed]));
+        const evaluations = await measureAll(cluster, runId, specFile, output, AbortSignal.any([interrupt.signal, cluster.failed])).catch((error: unknown) => {
+          cluster.failed.throwIfAborted();
+          if (!interrupt.signal.aborted) throw error;
+          return undefined;
+        });
+        if (!evaluations) {
+          output.line('stopped; the same command goes on from here');
+          process.exitCode = INTERRUPTED;
+          return;
+        }
         const evaluateSeconds = (performance.now() - evaluationStarted) / 1_000;
         // The workers' processors are needed for measuring the sampling alone.
         await cluster.close();

@@ -56,7 +56,8 @@ export function phaseSeconds(events: readonly RunRecordEvent[]): Record<string, 
   let since: number | undefined;
   for (const { at, kind, state, phase: next } of events) {
     const now = Date.parse(at);
-    if (since !== undefined && phase !== '') seconds[phase] = (seconds[phase] ?? 0) + (now - since) / 1_000;
+    // An attempt that was killed has no last event: what lies before the next start is no work.
+    if (since !== undefined && phase !== '' && kind !== 'started') seconds[phase] = (seconds[phase] ?? 0) + (now - since) / 1_000;
     if (kind === 'phase' || kind === 'resumed') phase = next;
     since = state === 'running' || state === 'stopping' ? now : undefined;
   }
