@@ -15,6 +15,14 @@ describe('claimDataFolder', () => {
     await expect(claimDataFolder(folder)).rejects.toMatchObject({ code: 'RUN_CONFLICT', field: folder, message: expect.stringContaining(String(process.ppid)) as string });
   });
 
+  it('says what is wrong with a folder that cannot be made, and removes one that was made for nothing', async () => {
+    const folder = await temporaryFolder();
+    await writeFile(join(folder, 'file'), '');
+    await expect(claimDataFolder(join(folder, 'file', 'data'))).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', remedy: 'Choose another --data-dir' });
+    await (await claimDataFolder(join(folder, 'data')))();
+    expect(await readdir(folder)).toEqual(['file']);
+  });
+
   it('takes over the claim of a process that is gone, or one that a crash cut off, and gives it back', async () => {
     const folder = await temporaryFolder();
     await held(folder, spawnSync(process.execPath, ['--version']).pid);
