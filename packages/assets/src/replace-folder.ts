@@ -49,7 +49,8 @@ async function requireReplaceable(folder: string, marker: string): Promise<boole
   throw new Dd2Error('INVALID_ARGUMENT', `${folder} holds other files and no ${marker}`, { field: folder, remedy: 'Choose an empty or a new folder' });
 }
 
-async function syncFolder(folder: string): Promise<void> {
+/** Flushes a folder's entries, so that a rename inside it survives a power cut. */
+export async function syncFolder(folder: string): Promise<void> {
   await using handle = await open(folder, 'r');
   await handle.sync();
 }

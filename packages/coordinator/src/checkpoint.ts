@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { checkpointErrors, flatten, readSafetensors, unflatten, writeSafetensors } from '@dd2/assets';
+import { checkpointErrors, flatten, readSafetensors, syncFolder, unflatten, writeSafetensors } from '@dd2/assets';
 import { Dd2Error, type HostTensor, type ParameterLayout } from '@dd2/core';
 import { z } from 'zod';
-import { namesIn, removeFolder, syncFolder, type RunFolder } from './run-folder.js';
+import { namesIn, removeFolder, type RunFolder } from './run-folder.js';
 
 const FORMAT = 'dd2-checkpoint/1';
 const networkFiles = ['generator', 'generator_ema', 'guidance'] as const;

@@ -1,4 +1,4 @@
-import { appendFile, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /** The truth about a run on disk: `<dataDir>/runs/<id>/`, plain files in the formats that the field reads. */
@@ -73,16 +73,6 @@ export async function writeAtomically(path: string, content: string | Uint8Array
   const temporary = `${path}.${process.pid}.tmp`;
   await writeFile(temporary, content, { flush: true });
   await rename(temporary, path);
-}
-
-/** Flushes a folder's entries, so that a rename inside it survives a power cut. */
-export async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 /** Names in a folder; none when there is no such folder. */

@@ -1,7 +1,7 @@
 import type { NodeView } from '../operation.js';
 import { operations } from '../operation.js';
 import type { Shape, Tensor } from '../tensor.js';
-import { broadcastShapes, dimensionAt, elementCount, padRank, range, sameShape } from '../tensor.js';
+import { broadcastShapes, dimensionAt, elementCount, range, sameShape } from '../tensor.js';
 import { apply, axisOf, onlyOutput } from './apply.js';
 
 /** Bounds of a Slice node: inputs are data, starts, ends, axes, steps. */
@@ -195,9 +195,4 @@ export function pad(x: Tensor, pads: readonly number[], value = 0): Tensor {
 /** A tensor of `like`'s dtype filled with one value; the model stores a scalar only. */
 export function fill(like: Tensor, value: number, target: Shape): Tensor {
   return expand(like.graph.scalar(value, like.dtype), target);
-}
-
-/** `x` with ones in front of its shape. */
-export function withRank(x: Tensor, rank: number): Tensor {
-  return reshape(x, padRank(x.shape, rank));
 }
