@@ -54,6 +54,8 @@ export type InputSource =
   | { readonly kind: 'rows'; readonly asset: string; readonly by: string }
   /** a whole asset tensor */
   | { readonly kind: 'asset'; readonly asset: string }
+  /** what the lease gives its micro-batch under a name: a result of a program that ran before, [batch, ...] */
+  | { readonly kind: 'given'; readonly value: string }
   /** zeros: the initial value of state that stages overwrite (a key/value cache) */
   | { readonly kind: 'zeros' }
   /** the counter of the repeated stage that runs, int64 scalar [] */

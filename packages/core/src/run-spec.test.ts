@@ -46,6 +46,7 @@ describe('defaults', () => {
     expect(spec.execution).toEqual({ provider: 'cpu', intraOpThreads: 1 });
     expect(spec.checkpoint).toEqual({ everyUpdates: 200, keep: 3 });
     expect(spec.nonFiniteLimit).toBe(10);
+    expect(spec.health).toBeUndefined();
     expect(spec.phases.tune.time).toEqual({ min: 0.1, max: 1, stratified: false });
     expect(spec.phases.tune.optimizer).toEqual({ learningRate: 0.5, betas: [0.9, 0.99], epsilon: 1e-8, weightDecay: 0, clip: 0, warmup: 0, decay: 'constant', floor: 0 });
   });
@@ -80,6 +81,36 @@ describe('overrides', () => {
   ])('%s is refused', (_, override, field, problem) => {
     expect(refusal(mnist, [override])).toMatchObject({ field, message: expect.stringContaining(problem) as string });
     expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
+  });
+});
+
+describe('health', () => {
+  it('is absent unless asked for, so that the identity of a spec without it stays what it was', () => {
+    expect(Object.keys(parseRunSpec(mnist))).not.toContain('health');
+  });
+
+  it('has defaults for what its parts leave out; only the alarm is always there', () => {
+    expect(parseRunSpec(mnist, ['health={}']).health).toEqual({ guidanceAlarm: { window: 50, factor: 4 } });
+    expect(parseRunSpec(mnist, ['health.patience.evaluations=3', 'health.realign={}', 'health.guidanceAlarm.factor=2']).health).toEqual({
+      guidanceAlarm: { window: 50, factor: 2 },
+      patience: { evaluations: 3, minimumImprovement: 0 },
+      realign: { window: 50, factor: 2, updates: 50, limit: 10 },
+    });
+  });
+
+  it.each([
+    ['a factor that any noise exceeds', ['health.guidanceAlarm.factor=1'], 'health.guidanceAlarm.factor', '>1'],
+    ['a window that a checkpoint cannot carry', ['health.guidanceAlarm.window=1001'], 'health.guidanceAlarm.window', '<=1000'],
+    ['patience without a number', ['health.patience={}'], 'health.patience.evaluations', 'received undefined'],
+    ['patience for no evaluation', ['health.patience.evaluations=0'], 'health.patience.evaluations', '>=1'],
+    ['an improvement below zero', ['health.patience={ evaluations: 1, minimumImprovement: -1 }'], 'health.patience.minimumImprovement', '>=0'],
+    ['a re-alignment of nothing', ['health.realign.updates=0'], 'health.realign.updates', '>=1'],
+    ['re-alignments without end', ['health.realign.limit=101'], 'health.realign.limit', '<=100'],
+    ['a re-alignment without an alignment before it', ['health.realign={}', 'phases.distill.align=0'], 'health.realign', 'must be at least 1'],
+    ['a re-alignment of what is never updated', ['health.realign={}', 'phases.distill.cycle.guidance=0'], 'health.realign', 'must be at least 1'],
+    ['an unknown part', ['health.restart={}'], 'health.restart', 'unknown field "restart"'],
+  ])('%s is refused', (_, overrides, field, problem) => {
+    expect(refusal(mnist, overrides)).toMatchObject({ field, message: expect.stringContaining(problem) as string });
   });
 });
 
@@ -121,7 +152,7 @@ describe('documents that cannot be', () => {
     ['a sentence', 'hello', 'the whole document', 'received string'],
     ['broken YAML', 'name: {', 'line 1', 'not valid YAML'],
     ['a field twice', `${mnist}\nname: other\n`, 'line', 'must be unique'],
-    ['an unknown field', `${mnist}\nteacher: {}\n`, 'teacher', 'unknown field "teacher"'],
+    ['an unknown field', `${mnist}\nstudent: {}\n`, 'student', 'unknown field "student"'],
     ['two documents', `${mnist}\n---\nname: other\n`, 'line', 'multiple documents'],
     ['a huge file', `${mnist}\n#${'x'.repeat(64 * 1024)}`, 'the whole document', 'larger than'],
     ['an alias bomb', bomb, 'the whole document', 'Excessive alias count'],

@@ -25,6 +25,8 @@ const optimizer = z.strictObject({
   floor: fraction.default(0),
 });
 
+const execution = z.strictObject({ provider: z.enum(['cpu', 'webgpu', 'cuda']).default('cpu'), intraOpThreads: atLeastOne.max(256).default(1) });
+
 /** range of noise levels; `stratified` spreads the draws of a position evenly over it */
 const timeRange = z
   .strictObject({ min: positive.lt(1), max: positive.max(1).default(1), stratified: z.boolean().default(false) })
@@ -72,15 +74,42 @@ const distill = z
     ema: fraction,
   });
 
+/**
+ * Where teacher queries are computed: `fused` into the updates' programs, on any worker, or leased to the workers of a
+ * teacher pool (`dd2 worker --role teacher`), whose execution may differ from that of the other workers.
+ */
+const teacher = z.strictObject({ placement: z.enum(['fused', 'pool']).default('fused'), execution: execution.optional() });
+
+/** guidance updates that the loss of the guidance network is averaged over: one update alone says little */
+const lossWindow = atLeastOne.max(1_000).default(50);
+
+/**
+ * Alarm when the averaged guidance loss exceeds `factor` times its lowest value so far. An alarm is told and changes nothing,
+ * so there is one by default; healthy runs of configs/ stay below 2 to 3.
+ */
+const guidanceAlarm = z.strictObject({ window: lossWindow, factor: z.number().gt(1).max(1e6).default(4) });
+export const defaultGuidanceAlarm = guidanceAlarm.parse({});
+
+/** What is made of signs of trouble in the training; TrainingHealth has the formulas. */
+const health = z.strictObject({
+  guidanceAlarm: guidanceAlarm.default(defaultGuidanceAlarm),
+  /** ends the run at its best evaluation when `evaluations` periodic evaluations in a row were not lower by more than `minimumImprovement` */
+  patience: z.strictObject({ evaluations: atLeastOne.max(10_000), minimumImprovement: z.number().min(0).max(1e6).default(0) }).optional(),
+  /** inserts `updates` guidance updates when the averaged guidance loss exceeds `factor` times that at the end of the last alignment; at most `limit` times */
+  realign: z
+    .strictObject({ window: lossWindow, factor: z.number().gt(1).max(1e6).default(2), updates: atLeastOne.max(100_000).default(50), limit: atLeastOne.max(100).default(10) })
+    .optional(),
+});
+
+// New sections are optional and have no default: the specs of existing runs, and with them their SHA-256, stay what they are.
 export const runSpecSchema = z.strictObject({
   name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,40}$/, 'use lower-case letters, digits and dashes'),
   seed: z.number().int().min(0).max(2 ** 48),
   /** folder of the asset bundle (data set, teacher, tokenizer, feature network), relative to the spec file */
   assets: z.string().min(1).max(1_024),
   model: z.strictObject({ headWidth: atLeastOne.max(16_384), headBlocks: atLeastOne.max(64) }),
-  execution: z
-    .strictObject({ provider: z.enum(['cpu', 'webgpu', 'cuda']).default('cpu'), intraOpThreads: atLeastOne.max(256).default(1) })
-    .default({ provider: 'cpu', intraOpThreads: 1 }),
+  execution: execution.default({ provider: 'cpu', intraOpThreads: 1 }),
+  teacher: teacher.optional(),
   phases: z.strictObject({ tune, regress: regress.optional(), distill }),
   evaluation: z.strictObject({
     /** generator updates between evaluations */
@@ -97,6 +126,10 @@ export const runSpecSchema = z.strictObject({
     .default({ everyUpdates: 200, keep: 3 }),
   /** non-finite updates in a row after which the run fails */
   nonFiniteLimit: atLeastOne.default(10),
+  health: health.optional(),
+}).refine(({ health, phases: { distill } }) => !health?.realign || (distill.align > 0 && distill.cycle.guidance > 0), {
+  message: 'the guidance loss is compared with that at the end of align, in every cycle: phases.distill.align and phases.distill.cycle.guidance must be at least 1',
+  path: ['health', 'realign'],
 });
 
 export type RunSpec = z.infer<typeof runSpecSchema>;

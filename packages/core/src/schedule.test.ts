@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseRunSpec, type OptimizerSpec, type RunSpec } from './run-spec.js';
-import { learningRate, phaseRanges, schedule, totalUpdates, type UpdatePlan } from './schedule.js';
+import { learningRate, phaseRanges, schedule, totalUpdates, type Insertion, type UpdatePlan } from './schedule.js';
 
 const text = readFileSync(new URL('../fixtures/spec.yaml', import.meta.url), 'utf8');
 const mnist = parseRunSpec(text);
@@ -26,7 +26,32 @@ const specs: fc.Arbitrary<RunSpec> = fc
     },
   }));
 
-const plansOf = (spec: RunSpec): UpdatePlan[] => Array.from({ length: totalUpdates(spec) }, (_, update) => schedule(update, spec));
+const plansOf = (spec: RunSpec, inserted: readonly Insertion[] = []): UpdatePlan[] =>
+  Array.from({ length: totalUpdates(spec, inserted) }, (_, update) => schedule(update, spec, inserted));
+
+/** Specs with decaying rates, and insertions anywhere in their distillation, each after at least one update of it. */
+const interrupted: fc.Arbitrary<{ spec: RunSpec; inserted: Insertion[] }> = fc
+  .record({ spec: specs, places: fc.array(fc.record({ after: fc.integer({ min: 1, max: 12 }), updates: fc.integer({ min: 1, max: 5 }) }), { maxLength: 4 }) })
+  .map(({ spec, places }) => {
+    const { distill } = spec.phases;
+    const decaying = { decay: 'cosine', floor: 0.1, warmup: 3 } as const;
+    const guidance = { ...distill.guidance, optimizer: { ...distill.guidance.optimizer, ...decaying } };
+    const generator = { ...distill.generator, optimizer: { ...distill.generator.optimizer, ...decaying } };
+    const cycle = { ...distill.cycle, guidance: Math.max(1, distill.cycle.guidance) };
+    return { spec: { ...spec, phases: { ...spec.phases, distill: { ...distill, align: Math.max(1, distill.align), cycle, guidance, generator } } }, places };
+  })
+  .map(({ spec, places }) => {
+    const inserted: Insertion[] = [];
+    let from = phaseRanges(spec).at(-1)?.from ?? 0;
+    for (const { after, updates } of places) {
+      if (from + after >= totalUpdates(spec, inserted)) break;
+      inserted.push({ at: from + after, updates });
+      from += after + updates;
+    }
+    return { spec, inserted };
+  });
+
+const isInserted = ({ update }: UpdatePlan, inserted: readonly Insertion[]): boolean => inserted.some(({ at, updates }) => update >= at && update < at + updates);
 
 describe('phaseRanges', () => {
   it('are contiguous, in order, and none is empty', () => {
@@ -147,6 +172,98 @@ describe('schedule', () => {
 
   it.each([-1, 4850, 0.5, Number.NaN, Number.POSITIVE_INFINITY])('refuses update %s', (update) => {
     expect(() => schedule(update, mnist)).toThrow(RangeError);
+  });
+});
+
+describe('inserted guidance updates', () => {
+  it('cut distill in two, with align in between; all ranges stay contiguous and none is empty', () => {
+    expect(phaseRanges(mnist, [{ at: 3651, updates: 20 }, { at: 3672, updates: 5 }]).slice(2)).toEqual([
+      { phase: 'align', from: 3500, to: 3650 },
+      { phase: 'distill', from: 3650, to: 3651 },
+      { phase: 'align', from: 3651, to: 3671 },
+      { phase: 'distill', from: 3671, to: 3672 },
+      { phase: 'align', from: 3672, to: 3677 },
+      { phase: 'distill', from: 3677, to: 4875 },
+    ]);
+    fc.assert(
+      fc.property(interrupted, ({ spec, inserted }) => {
+        const ranges = phaseRanges(spec, inserted);
+        expect(ranges.map((r) => r.from)).toEqual([0, ...ranges.slice(0, -1).map((r) => r.to)]);
+        expect(ranges.every((r) => r.to > r.from)).toBe(true);
+        expect(totalUpdates(spec, inserted)).toBe(totalUpdates(spec) + inserted.reduce((sum, { updates }) => sum + updates, 0));
+        for (const plan of plansOf(spec, inserted)) {
+          const range = ranges.find((r) => plan.update >= r.from && plan.update < r.to);
+          expect({ phase: plan.phase, phaseUpdate: plan.phaseUpdate }).toEqual({ phase: range?.phase, phaseUpdate: plan.update - (range?.from ?? 0) });
+        }
+      }),
+    );
+  });
+
+  it('leave every declared update as it is, but for its number and the age of the guidance moments', () => {
+    fc.assert(
+      fc.property(interrupted, ({ spec, inserted }) => {
+        const content = (plans: readonly UpdatePlan[]): object[] =>
+          plans.map(({ network, generatorUpdates, batch, microBatches, learningRate: rate, optimizer, cycle, phase }) => ({ network, generatorUpdates, batch, microBatches, rate, optimizer, cycle, phase }));
+        expect(content(plansOf(spec, inserted).filter((plan) => !isInserted(plan, inserted)))).toEqual(content(plansOf(spec)));
+      }),
+    );
+  });
+
+  it('are guidance updates outside the cycle, at the rate of the guidance update before them', () => {
+    fc.assert(
+      fc.property(interrupted, ({ spec, inserted }) => {
+        const plans = plansOf(spec, inserted);
+        let guidanceRate = NaN;
+        for (const plan of plans) {
+          if (isInserted(plan, inserted)) {
+            const { batch, microBatches, optimizer } = spec.phases.distill.guidance;
+            expect(plan).toMatchObject({ phase: 'align', network: 'guidance', batch, microBatches, optimizer, learningRate: guidanceRate });
+            expect(plan.cycle).toBeUndefined();
+            expect(plan.generatorUpdates).toBe(plans.slice(0, plan.update).filter(({ phase, network }) => phase === 'distill' && network === 'generator').length);
+          }
+          if (plan.network === 'guidance') guidanceRate = plan.learningRate;
+        }
+      }),
+    );
+  });
+
+  it('age the moments of the guidance network like any other update of it', () => {
+    fc.assert(
+      fc.property(interrupted, ({ spec, inserted }) => {
+        const plans = plansOf(spec, inserted);
+        const guidance = plans.filter(({ network }) => network === 'guidance');
+        const generator = plans.filter(({ network, phase }) => network === 'generator' && phase === 'distill');
+        for (const stretch of [guidance, generator]) expect(stretch.map((plan) => plan.networkUpdate)).toEqual(stretch.map((_, index) => index));
+      }),
+    );
+  });
+
+  it('change nothing that comes before them: a plan stays what it was, whatever is inserted later', () => {
+    fc.assert(
+      fc.property(interrupted, ({ spec, inserted }) => {
+        const plans = plansOf(spec, inserted);
+        inserted.forEach(({ at }, known) => {
+          expect(plansOf(spec, inserted.slice(0, known)).slice(0, at)).toEqual(plans.slice(0, at));
+        });
+      }),
+    );
+  });
+
+  it.each([
+    ['before distill', [{ at: 3500, updates: 1 }]],
+    ['at its very beginning', [{ at: 3650, updates: 1 }]],
+    ['after its end', [{ at: 4850, updates: 1 }]],
+    ['into another insertion', [{ at: 3700, updates: 10 }, { at: 3705, updates: 10 }]],
+    ['right behind another one', [{ at: 3700, updates: 10 }, { at: 3710, updates: 10 }]],
+    ['out of order', [{ at: 3800, updates: 10 }, { at: 3700, updates: 10 }]],
+  ])('cannot be placed %s', (_, inserted) => {
+    for (const use of [() => phaseRanges(mnist, inserted), () => totalUpdates(mnist, inserted), () => schedule(0, mnist, inserted)]) expect(use).toThrow(RangeError);
+  });
+
+  it('count as updates of the run, at its end as well', () => {
+    const inserted = [{ at: 4800, updates: 30 }];
+    expect(schedule(4879, mnist, inserted)).toMatchObject({ network: 'generator', generatorUpdates: 299 });
+    expect(() => schedule(4880, mnist, inserted)).toThrow('update 4880 is outside the run of 4880 updates');
   });
 });
 
