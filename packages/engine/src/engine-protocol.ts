@@ -15,7 +15,8 @@ export type EngineRequest =
 export type EngineNotice =
   | { readonly kind: 'write'; readonly key: string; readonly size: number; readonly offset: number; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly kind: 'drop'; readonly key: string }
-  | { readonly kind: 'asset'; readonly key: string; readonly tensor: HostTensor };
+  | { readonly kind: 'asset'; readonly key: string; readonly tensor: HostTensor }
+  | { readonly kind: 'dropAsset'; readonly key: string };
 
 export type ToThread = { readonly id: number; readonly request: EngineRequest } | { readonly notice: EngineNotice };
 

@@ -23,7 +23,7 @@ export interface EngineTask {
    * Consecutive and ascending. With a gradient they are one subtree of the update's reduction tree: the first index is a
    * multiple of the smallest power of two that is not below their number.
    */
-  readonly microBatches: readonly { readonly index: number }[];
+  readonly microBatches: readonly MicroBatch[];
   /** key of the parameter buffer for each network of the program */
   readonly parameters: Readonly<Record<string, string>>;
   /** key of the asset for names in the program; a name that is not listed is its own key */
@@ -32,6 +32,12 @@ export interface EngineTask {
   readonly firstSample?: number;
   /** write the gradient (raw float32) over the content of this file, made if absent, and leave it out of the result */
   readonly gradientFile?: string;
+}
+
+export interface MicroBatch {
+  readonly index: number;
+  /** the values that the program's inputs of kind `given` name */
+  readonly given?: Readonly<Record<string, HostTensor>>;
 }
 
 export interface EngineResult {

@@ -37,6 +37,9 @@ function obey(notice: EngineNotice): void {
       return executor.parameters.drop(notice.key);
     case 'asset':
       executor.assets.set(notice.key, notice.tensor);
+      return;
+    case 'dropAsset':
+      executor.assets.delete(notice.key);
   }
 }
 

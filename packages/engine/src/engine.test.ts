@@ -1,6 +1,9 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fillInteger, fillNormal, fillUniform, type Dd2Error, type HostTensor } from '@dd2/core';
 import { Engine, type EngineResult, type EngineTask } from '@dd2/engine';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { echoProgram, lineProgram, lookupProgram, repeatProgram } from './testing/programs.js';
 
 const BATCH = 8;
@@ -77,6 +80,17 @@ describe('a task', () => {
     expect(gradientOf(a)).toEqual(gradientOf(b));
     expect(a.metrics).toEqual(b.metrics);
     expect(gradientOf(a)).not.toEqual(gradientOf(await engine.execute(lineTask([0, 1, 2, 3], { update: 4 }))));
+  });
+
+  it('is written to a file instead; a file that cannot be written is named', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'dd2-engine-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const gradientFile = join(folder, 'gradient');
+    const { gradient } = await engine.execute(lineTask([0, 1], { gradientFile }));
+    expect(gradient).toBeUndefined();
+    expect(new Float32Array(new Uint8Array(await readFile(gradientFile)).buffer)).toEqual((await engine.execute(lineTask([0, 1]))).gradient);
+    const nowhere = join(folder, 'none', 'gradient');
+    expect(await failure(engine.execute(lineTask([0], { gradientFile: nowhere })))).toMatchObject({ code: 'INTERNAL', field: nowhere, message: expect.stringContaining('ENOENT') as string });
   });
 
   it('sums micro-batches in the tree that separate tasks would be summed in', async () => {
@@ -182,6 +196,23 @@ describe('inputs', () => {
     expect(await engine.execute(task)).toMatchObject({ results });
   });
 
+  it('that micro-batches are given are theirs alone, and stay the caller\'s', async () => {
+    await engine.loadProgram('given', echoProgram(2, [
+      { name: 'x', dtype: 'float32', shape: [2, 2], source: { kind: 'given', value: 'tokens' } },
+      { name: 'again', dtype: 'float32', shape: [2, 2], source: { kind: 'given', value: 'tokens' } },
+    ]));
+    const tokens = (from: number): HostTensor => ({ dtype: 'float32', shape: [2, 2], data: Float32Array.of(9, from, from + 1, from + 2, from + 3, 9).subarray(1, 5) });
+    const given = [tokens(0), tokens(10)];
+    const task: EngineTask = { program: 'given', seed: 0, update: 0, microBatches: given.map((tensor, index) => ({ index, given: { tokens: tensor } })), parameters: {} };
+    const run = async (): Promise<unknown> => (await engine.execute(task)).results.map((result) => [...(result['x']?.data ?? []), ...(result['again']?.data ?? [])]);
+    const expected = [[0, 1, 2, 3, 0, 1, 2, 3], [10, 11, 12, 13, 10, 11, 12, 13]];
+    expect(await run()).toEqual(expected);
+    expect(await run()).toEqual(expected);
+    expect(await failure(engine.execute({ ...task, microBatches: [{ index: 0 }] }))).toMatchObject({ code: 'INVALID_ARGUMENT', field: 'tokens', details: { microBatch: 0 } });
+    const wrong = { index: 1, given: { tokens: { dtype: 'float32', shape: [4], data: Float32Array.of(1, 2, 3, 4) } } } as const;
+    expect((await failure(engine.execute({ ...task, microBatches: [wrong] }))).message).toContain('expects float32 [2, 2], what it was given is float32 [4]');
+  });
+
   it('that cannot be had are named', async () => {
     await engine.loadProgram('missing', echoProgram(1, [{ name: 'x', dtype: 'float32', shape: [2], source: { kind: 'asset', asset: 'nowhere' } }]));
     const task = { program: 'missing', seed: 0, update: 0, microBatches: [{ index: 0 }], parameters: {} };
@@ -189,6 +220,9 @@ describe('inputs', () => {
     engine.setAsset('nowhere', marginals);
     expect((await failure(engine.execute(task))).message).toContain('expects float32 [2], the asset is float32 [2, 2]');
     expect(() => engine.setAsset('short', { ...marginals, shape: [5] })).toThrow(/5 elements, not 4/);
+    engine.dropAsset('nowhere');
+    engine.dropAsset('unknown');
+    expect(await failure(engine.execute(task))).toMatchObject({ code: 'ASSET_MISSING', field: 'nowhere' });
   });
 
   it('whose row does not exist are named', async () => {

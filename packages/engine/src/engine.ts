@@ -100,12 +100,18 @@ export class Engine {
     this.notify({ kind: 'asset', key: name, tensor: { ...tensor, data } }, [data.buffer]);
   }
 
+  /** Frees a tensor; an unknown name is ignored. */
+  dropAsset(name: string): void {
+    this.notify({ kind: 'dropAsset', key: name });
+  }
+
   /**
-   * Runs the micro-batches of a task; tasks wait for each other.
+   * Runs the micro-batches of a task; tasks wait for each other. Given tensors are copied.
    * @throws Dd2Error INVALID_ARGUMENT, ASSET_MISSING, INTERNAL (the runtime refused a graph); details name program and stage
    */
   async execute(task: EngineTask): Promise<EngineResult> {
-    const result = await this.request({ kind: 'execute', task });
+    const { owned, transfer } = withOwnTensors(task);
+    const result = await this.request({ kind: 'execute', task: owned }, transfer);
     if (result === undefined) throw new Dd2Error('INTERNAL', 'The engine thread answered a task without a result');
     return result;
   }
@@ -124,13 +130,13 @@ export class Engine {
     await this.thread.terminate();
   }
 
-  private request(request: EngineRequest): Promise<EngineResult | undefined> {
+  private request(request: EngineRequest, transfer: ArrayBuffer[] = []): Promise<EngineResult | undefined> {
     const ended = this.ended;
     if (ended !== undefined) return Promise.reject(ended);
     const id = this.nextId++;
     return new Promise((resolve, reject) => {
       this.pending.set(id, { resolve, reject });
-      this.thread.postMessage({ id, request } satisfies ToThread);
+      this.thread.postMessage({ id, request } satisfies ToThread, transfer);
     });
   }
 
@@ -151,6 +157,18 @@ export class Engine {
     for (const pending of this.pending.values()) pending.reject(reason);
     this.pending.clear();
   }
+}
+
+/** A message copies the whole buffer behind a view: each tensor gets a buffer of its own, which then moves. */
+function withOwnTensors(task: EngineTask): { readonly owned: EngineTask; readonly transfer: ArrayBuffer[] } {
+  const transfer: ArrayBuffer[] = [];
+  const own = (tensor: HostTensor): HostTensor => {
+    const data = tensor.data.slice();
+    transfer.push(data.buffer);
+    return { ...tensor, data };
+  };
+  const microBatches = task.microBatches.map(({ index, given = {} }) => ({ index, given: Object.fromEntries(Object.entries(given).map(([name, tensor]) => [name, own(tensor)])) }));
+  return { owned: { ...task, microBatches }, transfer };
 }
 
 function threadEnded(cause?: unknown): Dd2Error {

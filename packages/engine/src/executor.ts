@@ -55,17 +55,18 @@ export class Executor {
   private async runMicroBatches(task: EngineTask, program: LoadedProgram): Promise<Omit<EngineResult, 'computeMs'>> {
     const { signature, gradient } = program;
     const indices = task.microBatches.map((microBatch) => microBatch.index);
+    const given = new Map(task.microBatches.map((microBatch) => [microBatch.index, microBatch.given ?? {}]));
     const parameters = this.parameterTensors(task, signature);
     const metrics: Record<string, number>[] = [];
     const results: Record<string, HostTensor>[] = [];
 
     const run = async (index: number): Promise<Environment> => {
       try {
-        const given = new Map([...parameters, ...program.inputs.fill(this.contextOf(task, signature, index))]);
-        const environment = new Map(given);
+        const inputs = new Map([...parameters, ...program.inputs.fill(this.contextOf(task, signature, index, given.get(index) ?? {}))]);
+        const environment = new Map(inputs);
         await program.run(environment);
         metrics.push(readMetrics(signature, environment));
-        results.push(readResults(signature, environment, given));
+        results.push(readResults(signature, environment, inputs));
         return environment;
       } catch (error) {
         throw locate(error, { microBatch: index });
@@ -108,7 +109,7 @@ export class Executor {
     return tensors;
   }
 
-  private contextOf(task: EngineTask, { batch }: ProgramSignature, microBatch: number): InputContext {
+  private contextOf(task: EngineTask, { batch }: ProgramSignature, microBatch: number, given: Readonly<Record<string, HostTensor>>): InputContext {
     const first = (task.firstSample ?? 0) + microBatch * batch;
     return {
       seed: task.seed,
@@ -119,6 +120,11 @@ export class Executor {
         const asset = this.assets.get(key);
         if (asset === undefined) throw new Dd2Error('ASSET_MISSING', 'There is no asset under this key', { field: key, remedy: 'Set it before the task' });
         return asset;
+      },
+      given: (name) => {
+        const tensor = given[name];
+        if (tensor === undefined) throw new Dd2Error('INVALID_ARGUMENT', 'The task does not give this micro-batch a value that its program reads', { field: name });
+        return tensor;
       },
     };
   }
@@ -135,7 +141,7 @@ function readMetrics(signature: ProgramSignature, environment: Environment): Rec
 }
 
 /** Results leave the thread with their buffers, so what is not the outcome of a stage is copied. */
-function readResults(signature: ProgramSignature, environment: Environment, given: Environment): Record<string, HostTensor> {
+function readResults(signature: ProgramSignature, environment: Environment, inputs: Environment): Record<string, HostTensor> {
   return Object.fromEntries(
     signature.results.map((declared) => {
       const { name, value } = declared;
@@ -145,7 +151,7 @@ function readResults(signature: ProgramSignature, environment: Environment, give
       if (!sameType(result, declared)) {
         throw new Dd2Error('INVALID_ARGUMENT', `The result is ${describe(result)}, declared as ${describe(declared)}`, { field: name });
       }
-      return [name, tensor === given.get(value) ? { ...result, data: result.data.slice() } : result];
+      return [name, tensor === inputs.get(value) ? { ...result, data: result.data.slice() } : result];
     }),
   );
 }

@@ -11,6 +11,8 @@ export interface InputContext {
   readonly samples: Float64Array;
   /** the asset that the program knows under a name; throws if it is missing */
   readonly asset: (name: string) => HostTensor;
+  /** the value that the micro-batch was given under a name; throws if it is missing */
+  readonly given: (name: string) => HostTensor;
 }
 
 /** Builds the inputs of a program, into buffers that are reused: values hold until the next `fill`. */
@@ -21,7 +23,7 @@ export class Inputs {
   /** @throws Dd2Error INVALID_ARGUMENT on inconsistent declarations */
   constructor(signature: ProgramSignature) {
     this.ordered = orderInputs(signature);
-    const owned = this.ordered.filter((input) => input.source.kind !== 'asset');
+    const owned = this.ordered.filter(({ source: { kind } }) => kind !== 'asset' && kind !== 'given');
     this.buffers = new Map(owned.map((input) => [input.name, zeros(input.dtype, input.shape)]));
   }
 
@@ -41,7 +43,8 @@ export class Inputs {
 
   private value(input: ProgramInput, context: InputContext, values: ReadonlyMap<string, HostTensor>): HostTensor {
     const { name, source } = input;
-    if (source.kind === 'asset') return wholeAsset(input, context.asset(source.asset));
+    if (source.kind === 'asset') return whole(input, context.asset(source.asset), 'the asset');
+    if (source.kind === 'given') return whole(input, context.given(source.value), 'what it was given');
     const buffer = this.buffers.get(name);
     if (buffer === undefined) throw new Dd2Error('INTERNAL', 'An input has no buffer', { field: name });
     const { data } = buffer;
@@ -85,9 +88,9 @@ function indices(by: string, values: ReadonlyMap<string, HostTensor>): BigInt64A
   return tensor.data as BigInt64Array;
 }
 
-function wholeAsset(input: ProgramInput, asset: HostTensor): HostTensor {
-  if (sameType(input, asset)) return asset;
-  throw new Dd2Error('INVALID_ARGUMENT', `The program expects ${describe(input)}, the asset is ${describe(asset)}`, { field: input.name });
+function whole(input: ProgramInput, tensor: HostTensor, what: string): HostTensor {
+  if (sameType(input, tensor)) return tensor;
+  throw new Dd2Error('INVALID_ARGUMENT', `The program expects ${describe(input)}, ${what} is ${describe(tensor)}`, { field: input.name });
 }
 
 /** out[r] = asset[indices[r]], moved as bytes whatever the element type. */

@@ -5,7 +5,6 @@ import type { Diffusion } from './ground-truth-score.js';
 import type { ModelConfig } from './model-config.js';
 import { noisy, perDraw } from './noise-path.js';
 import type { Parameters } from './parameters.js';
-import { teacherLogits } from './teacher.js';
 
 export type Contexts = 'snapped' | 'continuous';
 export type Weight = 'uniform' | 'inverse-time' | 'token-normalised';
@@ -19,6 +18,20 @@ export interface DistillationObjective {
   readonly contexts: Contexts;
 }
 
+/** What conditions teacher and guidance network, one vector a token [B, n, d], for generated x [B, n, d]; without gradient. */
+export function contextOf(x: Tensor, codebook: Codebook, kind: Contexts): Tensor {
+  const detached = stopGradient(x);
+  return kind === 'snapped' ? codebook.snap(detached) : detached;
+}
+
+/** A sample x [B, n, d] of classes int64 [B], with its context [B, n, d] and the teacher's logits [B, n, V] there. */
+export interface ConditionedSample {
+  readonly classes: Tensor;
+  readonly x: Tensor;
+  readonly context: Tensor;
+  readonly logits: Tensor;
+}
+
 /**
  * CSD, conditional score distillation (DD2, arXiv 2510.21003). With f_T and f_G the posterior means of teacher and guidance network at
  * noisy versions x_t of the generator's sample x [B, n, d], and a weight w without gradient:
@@ -27,22 +40,19 @@ export interface DistillationObjective {
  * The contexts carry no gradient. `gap` is the mean of |f_T - f_G|^2.
  */
 export function conditionalScoreDistillationLoss(
-  networks: { teacher: Parameters; guidance: Parameters; codebook: Codebook },
+  networks: { guidance: Parameters; codebook: Codebook },
   model: ModelConfig,
-  sample: { classes: Tensor; x: Tensor },
+  sample: ConditionedSample,
   { times, noise }: Diffusion,
-  objective: DistillationObjective,
+  objective: Omit<DistillationObjective, 'contexts'>,
 ): { loss: Tensor; gap: Tensor } {
-  const { teacher, guidance, codebook } = networks;
-  const { classes } = sample;
-  const detached = stopGradient(sample.x);
-  const context = objective.contexts === 'snapped' ? codebook.snap(detached) : detached;
-  const logPrior = perDraw(logSoftmax(teacherLogits(teacher, model, classes, context), -1));
-  const h = contexts(guidance, model, classes, context);
+  const { guidance, codebook } = networks;
+  const logPrior = perDraw(logSoftmax(stopGradient(sample.logits), -1));
+  const h = contexts(guidance, model, sample.classes, sample.context);
 
   // The DMD form treats both means as constants: with x_t detached nothing is differentiated through them.
   const x = perDraw(sample.x);
-  const xt = noisy(objective.form === 'dmd' ? detached : sample.x, times, noise);
+  const xt = noisy(objective.form === 'dmd' ? stopGradient(sample.x) : sample.x, times, noise);
   const fromTeacher = codebook.posteriorMean(xt, times, logPrior);
   const fromGuidance = posteriorMean(guidance, model, xt, times, h);
   const difference = sub(fromTeacher, fromGuidance);

@@ -69,6 +69,11 @@ export class ProgramBuilder {
     return this.#input(name, dtype, shape, { kind: 'asset', asset: name });
   }
 
+  /** What each micro-batch is given under a name, its own unless told: a result of another program, [batch, ...row]. */
+  given(name: string, dtype: DType, row: readonly number[], value = name): Value {
+    return this.#input(name, dtype, [this.#batch, ...row], { kind: 'given', value });
+  }
+
   /** State that starts as zeros. */
   zeros(name: string, dtype: DType, shape: readonly number[]): Value {
     return this.#input(name, dtype, shape, { kind: 'zeros' });

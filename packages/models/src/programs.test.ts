@@ -1,21 +1,29 @@
 import { describe, expect, it } from 'vitest';
 import { Dd2Error, type Program } from '@dd2/core';
 import { classifierEvaluateProgram, classifierTrainProgram } from './classifier-programs.js';
-import { evaluationProgram, sampleImagesProgram } from './evaluation-program.js';
-import { generatorProgram } from './generator-program.js';
+import { evaluationProgram, sampleImagesProgram, sampleTokensProgram } from './evaluation-program.js';
+import { contextLogitsProgram, contextsProgram, generatorProgram } from './generator-program.js';
 import { guidanceProgram } from './guidance-program.js';
 import type { ModelConfig } from './model-config.js';
 import { regressProgram } from './regress-program.js';
-import type { Sampler } from './sampler.js';
+import type { TokenSource } from './sampler.js';
 import { targetsProgram } from './targets-program.js';
 import { teacherEvaluateProgram, teacherTrainProgram } from './teacher-programs.js';
 import { encodeProgram, tokenizerTrainProgram } from './tokenizer-programs.js';
-import { tuneProgram } from './tune-program.js';
+import { tuneProgram, tuneTeacherProgram } from './tune-program.js';
 import { model as small } from './testing/reference.js';
 
 const batch = 4;
 const time = { min: 0.25, max: 1, stratified: true };
-const samplers: Sampler[] = [{ kind: 'one-step' }, { kind: 'teacher' }, { kind: 'multi-step', keep: 3 }, { kind: 'naive' }, { kind: 'reconstruction' }];
+const samplers: TokenSource[] = [
+  { kind: 'one-step' },
+  { kind: 'teacher' },
+  { kind: 'multi-step', keep: 3 },
+  { kind: 'naive' },
+  { kind: 'reconstruction' },
+  { kind: 'given' },
+  { kind: 'continued', keep: 3 },
+];
 
 function allPrograms(model: ModelConfig): Program[] {
   return [
@@ -24,8 +32,14 @@ function allPrograms(model: ModelConfig): Program[] {
     regressProgram(model, { batch, pairs: 100 }),
     guidanceProgram(model, { batch, draws: 2, time, contexts: 'snapped' }),
     generatorProgram(model, { batch, draws: 2, time, contexts: 'continuous', form: 'dmd', alpha: 1, weight: 'uniform' }),
+    tuneProgram(model, { batch, draws: 2, time, rows: 100, teacher: 'given' }),
+    tuneTeacherProgram(model, { batch, draws: 2, time, rows: 100 }),
+    generatorProgram(model, { batch, draws: 2, time, contexts: 'snapped', form: 'sid', alpha: 1, weight: 'inverse-time', teacher: 'given' }),
+    contextsProgram(model, { batch, contexts: 'snapped' }),
+    contextLogitsProgram(model, { batch, contexts: 'continuous' }),
     ...samplers.map((sampler) => evaluationProgram(model, sampler, { batch })),
     ...samplers.map((sampler) => sampleImagesProgram(model, sampler, { batch })),
+    ...samplers.filter(({ kind }) => kind !== 'given' && kind !== 'reconstruction').map((sampler) => sampleTokensProgram(model, sampler, { batch })),
     classifierTrainProgram(model, { batch, rows: 100 }),
     classifierEvaluateProgram(model, { batch, split: 'train' }),
     tokenizerTrainProgram(model, { batch, rows: 100 }),
@@ -66,7 +80,7 @@ describe.each([
   it('gradients fill their networks without overlap, but for the buffers of the tokenizer', () => {
     const training = programs.filter(({ signature }) => signature.gradient);
     expect(training.map(({ signature }) => signature.gradient?.network)).toEqual([
-      'generator', 'generator', 'guidance', 'generator', 'classifier', 'tokenizer', 'teacher',
+      'generator', 'generator', 'guidance', 'generator', 'generator', 'generator', 'classifier', 'tokenizer', 'teacher',
     ]);
     for (const { signature } of training) {
       const { network, size, tensors } = signature.gradient ?? { network: '', size: 0, tensors: [] };

@@ -21,6 +21,14 @@ export type Sampler =
   /** the tokens of test images: what the tokenizer alone loses */
   | { readonly kind: 'reconstruction' };
 
+/** A sampler, or what is left of one when its first steps were programs of their own. */
+export type TokenSource =
+  | Sampler
+  /** tokens that are given */
+  | { readonly kind: 'given' }
+  /** the first `keep` (1 .. n - 1) of tokens that are given, the others by the teacher */
+  | { readonly kind: 'continued'; readonly keep: number };
+
 /** `tokens` int64 [B, n] and the class int64 [B] that each was asked for. */
 export interface SampledTokens {
   readonly tokens: Value;
@@ -28,18 +36,22 @@ export interface SampledTokens {
 }
 
 /** Adds the inputs and stages of a sampler to a program. */
-export function addSampler(program: ProgramBuilder, model: ModelConfig, sampler: Sampler): SampledTokens {
+export function addSampler(program: ProgramBuilder, model: ModelConfig, sampler: TokenSource): SampledTokens {
   switch (sampler.kind) {
     case 'one-step':
       return addOneStep(program, model);
     case 'teacher':
       return addTeacher(program, model);
     case 'multi-step':
-      return addMultiStep(program, model, sampler.keep);
+      return addContinued(program, model, addOneStep(program, model), sampler.keep);
     case 'naive':
       return addNaive(program, model);
     case 'reconstruction':
       return addReconstruction(program, model);
+    case 'given':
+      return addGiven(program, model);
+    case 'continued':
+      return addContinued(program, model, addGiven(program, model), sampler.keep);
   }
 }
 
@@ -60,11 +72,14 @@ function addTeacher(program: ProgramBuilder, model: ModelConfig): SampledTokens 
   return { tokens: addTeacherDecoding(program, model, classes, undefined), classes };
 }
 
-function addMultiStep(program: ProgramBuilder, model: ModelConfig, keep: number): SampledTokens {
+function addGiven(program: ProgramBuilder, model: ModelConfig): SampledTokens {
+  return { tokens: program.given('tokens.given', 'int64', [model.tokens], 'tokens'), classes: program.index('class', model.classes) };
+}
+
+function addContinued(program: ProgramBuilder, model: ModelConfig, { tokens, classes }: SampledTokens, keep: number): SampledTokens {
   if (!Number.isInteger(keep) || keep < 1 || keep >= model.tokens) {
     throw new Dd2Error('INVALID_ARGUMENT', `cannot keep ${keep} of ${model.tokens} tokens`, { field: 'keep', remedy: `Use 1 to ${model.tokens - 1}` });
   }
-  const { tokens, classes } = addOneStep(program, model);
   return { tokens: addTeacherDecoding(program, model, classes, { tokens, keep }), classes };
 }
 

@@ -5,6 +5,9 @@ import { requireConsistent, type ModelConfig } from './model-config.js';
 import { linearDefinition, within, type NetworkDefinition } from './network-definition.js';
 import type { Parameters } from './parameters.js';
 
+/** Where a program has the teacher's outputs from: its own forward pass, or results of another program (a teacher pool's). */
+export type TeacherPlacement = 'fused' | 'given';
+
 /** The AR model: backbone and a linear layer to the logits of the codes. */
 export function teacherNetwork(model: ModelConfig): NetworkDefinition {
   requireConsistent(model);
