@@ -4,13 +4,13 @@ import type { DType } from '@dd2/core';
 export interface BulkHeader {
   /** the run that the bytes belong to; empty for content addressed by its hash */
   readonly runId: string;
-  /** the lease that produced a gradient */
+  /** the lease that produced a gradient or a result */
   readonly leaseId: string;
   /** the coordinator epoch of that lease */
   readonly epoch: bigint;
   /** the sum of all data of the stream */
   readonly totalBytes: number;
-  /** the network of a gradient, the source of parameters, the id of a program or an asset */
+  /** the network of a gradient, `<micro-batch>/<result>`, the source of parameters, the id of a program or an asset */
   readonly name: string;
   /** parameter version */
   readonly version: bigint;

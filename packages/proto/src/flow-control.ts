@@ -1,6 +1,4 @@
-import type { Server } from '@grpc/grpc-js';
 import type { Http2SecureServer, Http2Server, ServerHttp2Session } from 'node:http2';
-import { Dd2Error } from '@dd2/core';
 
 /** Flow control of one connection as its server sees it, in bytes. */
 export interface FlowControl {
@@ -10,32 +8,14 @@ export interface FlowControl {
   readonly send: { readonly stream: number; readonly connection: number };
 }
 
-type CreateHttp2Server = (credentials: unknown) => Http2Server | Http2SecureServer;
-
 /**
- * Raises the windows that a server grants. grpc-js 1.14 reads `grpc-node.flow_control_window` in clients only, so the
- * HTTP/2 server that it makes is reached here where it is made: the stream window goes into its settings, which open
- * every connection, and the connection's window, which no setting covers, is raised as each session starts.
- * Must be called before the server is bound. `onSession` sees every session.
- * @throws {Dd2Error} INTERNAL when grpc-js no longer has that place
+ * Raises the windows that a server grants. grpc-js 1.14 reads `grpc-node.flow_control_window` in clients only, so they are
+ * raised in its HTTP/2 server: the stream window goes into the settings, which open every connection, and the connection's
+ * window, which no setting covers, is raised as each session starts. To be called before the server is bound.
  */
-export function raiseServerWindows(server: Server, windowBytes: number, onSession: (session: ServerHttp2Session) => void): void {
-  const internals = server as unknown as { createHttp2Server?: CreateHttp2Server };
-  const create = internals.createHttp2Server;
-  if (typeof create !== 'function') {
-    throw new Dd2Error('INTERNAL', 'this version of @grpc/grpc-js makes its HTTP/2 server elsewhere', {
-      remedy: 'Install the version that packages/proto/package.json names',
-    });
-  }
-  internals.createHttp2Server = (credentials) => {
-    const http2Server = create.call(server, credentials);
-    http2Server.updateSettings({ initialWindowSize: windowBytes });
-    http2Server.prependListener('session', (session: ServerHttp2Session) => {
-      session.setLocalWindowSize(windowBytes);
-      onSession(session);
-    });
-    return http2Server;
-  };
+export function raiseServerWindows(http2Server: Http2Server | Http2SecureServer, windowBytes: number): void {
+  http2Server.updateSettings({ initialWindowSize: windowBytes });
+  http2Server.prependListener('session', (session: ServerHttp2Session) => session.setLocalWindowSize(windowBytes));
 }
 
 export function flowControl(session: ServerHttp2Session): FlowControl {

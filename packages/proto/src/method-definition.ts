@@ -8,19 +8,29 @@ import { BulkChunkSchema } from './gen/dd2/v1/bulk_pb.js';
 /**
  * What grpc-js needs to know of a method. Message types are `unknown` here, because grpc-js treats all methods alike;
  * `Handlers` and `ServiceClient` give them back to the callers.
+ * @param maxRequestBytes a larger request is not decoded: an `Oversized` stands in for it
  */
-export function methodDefinition(method: DescMethod): MethodDefinition<unknown, unknown> {
+export function methodDefinition(method: DescMethod, maxRequestBytes = Infinity): MethodDefinition<unknown, unknown> {
+  const decode = decoder(method.input);
   const kind = method.methodKind;
   return {
     path: `/${method.parent.typeName}/${method.name}`,
     requestStream: kind === 'client_streaming' || kind === 'bidi_streaming',
     responseStream: kind === 'server_streaming' || kind === 'bidi_streaming',
     requestSerialize: encoder(method.input),
-    requestDeserialize: decoder(method.input),
+    requestDeserialize: (bytes) => (bytes.byteLength > maxRequestBytes ? new Oversized(bytes.byteLength, maxRequestBytes) : decode(bytes)),
     responseSerialize: encoder(method.output),
     responseDeserialize: decoder(method.output),
     originalName: method.localName,
   };
+}
+
+/** A request that is too large. grpc-js would hide the reason if decoding it threw. */
+export class Oversized {
+  constructor(
+    readonly bytes: number,
+    readonly maxBytes: number,
+  ) {}
 }
 
 function encoder(desc: DescMessage): (message: unknown) => Buffer {

@@ -10,6 +10,7 @@ const signature: ProgramSignature = {
     { name: 'class', dtype: 'int64', shape: [4], source: { kind: 'integer', stream: 'class', below: 10 } },
     { name: 'noise', dtype: 'float32', shape: [4, 9], source: { kind: 'normal', stream: 'noise', by: 'class' } },
     { name: 'images', dtype: 'uint8', shape: [4, 28, 28], source: { kind: 'rows', asset: 'train.images', by: 'class' } },
+    { name: 'context', dtype: 'int64', shape: [4, 9], source: { kind: 'given', value: 'tokens' } },
     { name: 'cache', dtype: 'float32', shape: [4, 9], source: { kind: 'zeros' } },
     { name: 'step', dtype: 'int64', shape: [], source: { kind: 'step' } },
     { name: 'index', dtype: 'int64', shape: [4], source: { kind: 'index', modulo: 10 } },

@@ -23,6 +23,7 @@ const source: z.ZodType<InputSource> = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('index'), modulo: count.exactOptional() }),
   z.strictObject({ kind: z.literal('rows'), asset: name, by: name }),
   z.strictObject({ kind: z.literal('asset'), asset: name }),
+  z.strictObject({ kind: z.literal('given'), value: name }),
   z.strictObject({ kind: z.literal('zeros') }),
   z.strictObject({ kind: z.literal('step') }),
 ]);

@@ -19,7 +19,7 @@ const unused = (): Promise<never> => Promise.reject(new Error('not expected'));
 
 async function runService(handlers: Partial<Handlers<typeof RunService>>, maxMessageBytes?: number) {
   const server = createServer({ maxMessageBytes });
-  server.add(RunService, { submitRun: unused, getRun: unused, listRuns: unused, stopRun: unused, cancelRun: unused, watchRun: unused, evaluate: unused, ...handlers });
+  server.add(RunService, { submitRun: unused, getRun: unused, listRuns: unused, pauseRun: unused, resumeRun: unused, cancelRun: unused, watchRun: unused, evaluate: unused, listEvaluations: unused, ...handlers });
   const port = await server.listen('127.0.0.1:0');
   const client = createClient(RunService, `127.0.0.1:${port}`, { metadata: { authorization: 'Bearer x' }, maxMessageBytes });
   closers.push(() => server.close(), () => client.close());
@@ -46,14 +46,14 @@ describe('unary calls', () => {
       getRun: async ({ runId }) => {
         throw new Dd2Error('RUN_NOT_FOUND', `there is no run "${runId}"`, { field: 'run_id', remedy: 'List the runs with dd2 list' });
       },
-      stopRun: () => {
+      pauseRun: () => {
         throw new RangeError('thrown before there is a promise');
       },
     });
     const failure = await client.getRun({ runId: 'ü' }).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(Dd2Error);
     expect(failure).toMatchObject({ code: 'RUN_NOT_FOUND', field: 'run_id', remedy: 'List the runs with dd2 list', message: 'there is no run "ü" (run_id). List the runs with dd2 list' });
-    await expect(client.stopRun({})).rejects.toMatchObject({ code: 'INTERNAL', message: 'thrown before there is a promise' });
+    await expect(client.pauseRun({})).rejects.toMatchObject({ code: 'INTERNAL', message: 'thrown before there is a promise' });
   });
 
   it('can be cancelled, and time out', async () => {

@@ -1,12 +1,15 @@
 import { Metadata, status as grpcStatus, type StatusObject } from '@grpc/grpc-js';
 import { create } from '@bufbuild/protobuf';
-import { Dd2Error, errorCodes, type ErrorCode } from '@dd2/core';
+import { Dd2Error, errorCodes, type Dd2ErrorOptions, type ErrorCode } from '@dd2/core';
+import { connectionFailure } from './connection-failure.js';
 import { ErrorDetailSchema, type ErrorDetail } from './gen/dd2/v1/error_pb.js';
 
 const CODE_KEY = 'dd2-code';
 // Binary metadata carries any text; plain metadata only printable ASCII.
 const FIELD_KEY = 'dd2-field-bin';
 const REMEDY_KEY = 'dd2-remedy-bin';
+/** milliseconds after which trying again can help; the name is gRPC's own */
+const RETRY_KEY = 'grpc-retry-pushback-ms';
 
 /** Header blocks have limits of a few tens of KiB in most peers, so texts are cut. */
 const MAX_MESSAGE_LENGTH = 4_096;
@@ -20,15 +23,18 @@ const foreignCodes: Readonly<Record<number, ErrorCode>> = {
   [grpcStatus.RESOURCE_EXHAUSTED]: 'PROTOCOL',
   [grpcStatus.UNIMPLEMENTED]: 'PROTOCOL',
   [grpcStatus.UNAVAILABLE]: 'UNAVAILABLE',
+  [grpcStatus.UNAUTHENTICATED]: 'UNAUTHENTICATED',
 };
 
-/** The gRPC status of an error: its registered code, the message, and code, field and remedy as metadata. */
+/** The gRPC status of an error: its registered code, the message, and code, field, remedy and `retryAfterMs` of the details as metadata. */
 export function toStatus(thrown: unknown): StatusObject {
   const error = Dd2Error.from(thrown);
   const metadata = new Metadata();
   metadata.set(CODE_KEY, error.code);
   if (error.field !== undefined) metadata.set(FIELD_KEY, Buffer.from(cut(error.field, MAX_FIELD_LENGTH)));
   if (error.remedy !== undefined) metadata.set(REMEDY_KEY, Buffer.from(cut(error.remedy, MAX_FIELD_LENGTH)));
+  const { retryAfterMs } = error.details;
+  if (retryAfterMs !== undefined) metadata.set(RETRY_KEY, String(retryAfterMs));
   return { code: errorCodes[error.code].grpc, details: cut(error.message, MAX_MESSAGE_LENGTH), metadata };
 }
 
@@ -38,8 +44,12 @@ export function fromStatus(thrown: unknown): Dd2Error {
   if (!isStatus(thrown)) return Dd2Error.from(thrown, isPrematureClose(thrown) ? 'CANCELLED' : 'INTERNAL');
   const sent = textOf(thrown.metadata, CODE_KEY);
   if (isErrorCode(sent)) {
-    return rebuild(sent, thrown.details, textOf(thrown.metadata, FIELD_KEY), textOf(thrown.metadata, REMEDY_KEY), thrown);
+    const { metadata } = thrown;
+    const retryAfterMs = Number(textOf(metadata, RETRY_KEY) ?? NaN);
+    return rebuild(sent, thrown.details, { field: textOf(metadata, FIELD_KEY), remedy: textOf(metadata, REMEDY_KEY), details: retryAfterMs >= 0 ? { retryAfterMs } : {}, cause: thrown });
   }
+  const failure = thrown.code === grpcStatus.UNAVAILABLE ? connectionFailure(thrown.details, thrown) : undefined;
+  if (failure) return failure;
   return new Dd2Error(foreignCodes[thrown.code] ?? 'INTERNAL', thrown.details, { cause: thrown });
 }
 
@@ -52,15 +62,16 @@ export function toErrorDetail(thrown: unknown): ErrorDetail {
 /** The inverse of `toErrorDetail`; a code that this version does not know becomes INTERNAL. */
 export function fromErrorDetail(detail: ErrorDetail): Dd2Error {
   const code = isErrorCode(detail.code) ? detail.code : 'INTERNAL';
-  return rebuild(code, detail.message, detail.field || undefined, detail.remedy || undefined);
+  return rebuild(code, detail.message, { field: detail.field || undefined, remedy: detail.remedy || undefined });
 }
 
 /** `Dd2Error` writes its message as problem (field). remedy; only the problem goes back into the constructor. */
-function rebuild(code: ErrorCode, message: string, field: string | undefined, remedy: string | undefined, cause?: unknown): Dd2Error {
+function rebuild(code: ErrorCode, message: string, options: Dd2ErrorOptions): Dd2Error {
+  const { field, remedy } = options;
   let problem = message;
   if (remedy !== undefined) problem = withoutSuffix(problem, `. ${remedy}`);
   if (field !== undefined) problem = withoutSuffix(problem, ` (${field})`);
-  return new Dd2Error(code, problem, { field, remedy, cause });
+  return new Dd2Error(code, problem, options);
 }
 
 function withoutSuffix(text: string, suffix: string): string {

@@ -3,7 +3,7 @@ import { Dd2Error } from '@dd2/core';
 import { createClient, type ClientOptions } from '../client.js';
 import { WorkerService } from '../gen/dd2/v1/worker_pb.js';
 import type { Handlers, ServiceClient } from '../rpc-types.js';
-import { createServer, type RpcServer, type ServerOptions } from '../server.js';
+import { createServer, type RpcServer, type ServerOptions, type ServicePolicy } from '../server.js';
 
 export interface RunningService {
   readonly server: RpcServer;
@@ -16,9 +16,9 @@ export interface RunningService {
 const unexpected = (): Promise<never> => Promise.reject(new Dd2Error('INTERNAL', 'the test does not expect this call'));
 
 /** A WorkerService on loopback whose methods are the given ones; calls of others fail. */
-export async function startWorkerService(handlers: Partial<Handlers<typeof WorkerService>>, options: ServerOptions = {}): Promise<RunningService> {
+export async function startWorkerService(handlers: Partial<Handlers<typeof WorkerService>>, options: ServerOptions = {}, policy?: ServicePolicy): Promise<RunningService> {
   const server = createServer(options);
-  server.add(WorkerService, { control: unexpected, getProgram: unexpected, getAsset: unexpected, getParameters: unexpected, pushGradient: unexpected, ...handlers });
+  server.add(WorkerService, { control: unexpected, getProgram: unexpected, getAsset: unexpected, getParameters: unexpected, pushGradient: unexpected, pushResult: unexpected, ...handlers }, policy);
   const port = await server.listen('127.0.0.1:0');
   const clients: ServiceClient<typeof WorkerService>[] = [];
   return {

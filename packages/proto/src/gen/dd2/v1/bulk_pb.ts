@@ -68,7 +68,7 @@ export type BulkHeader = Message<"dd2.v1.BulkHeader"> & {
   runId: string;
 
   /**
-   * The lease that produced a gradient.
+   * The lease that produced a gradient or a result.
    *
    * @generated from field: string lease_id = 2;
    */
@@ -89,7 +89,7 @@ export type BulkHeader = Message<"dd2.v1.BulkHeader"> & {
   totalBytes: bigint;
 
   /**
-   * What it is: the network of a gradient, the source of parameters, the id of a program or an asset.
+   * What it is: the network of a gradient, a result of a micro-batch, the source of parameters, the id of a program or an asset.
    *
    * @generated from field: string name = 5;
    */
@@ -103,7 +103,7 @@ export type BulkHeader = Message<"dd2.v1.BulkHeader"> & {
   version: bigint;
 
   /**
-   * Set when the stream is the raw elements of one tensor (gradients and parameters: float32).
+   * Set when the stream is the raw elements of one tensor (gradients and parameters: float32; results).
    *
    * @generated from field: dd2.v1.DataType data_type = 7;
    */
@@ -125,7 +125,7 @@ export const BulkHeaderSchema: GenMessage<BulkHeader> = /*@__PURE__*/
   messageDesc(file_dd2_v1_bulk, 1);
 
 /**
- * BulkChunk is the one message of every bulk stream: gradients, parameters, programs, assets.
+ * BulkChunk is the one message of every bulk stream: gradients, large results, parameters, programs, assets.
  *
  * @generated from message dd2.v1.BulkChunk
  */

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file dd2/v1/run.proto.
  */
 export const file_dd2_v1_run: GenFile = /*@__PURE__*/
-  fileDesc("ChBkZDIvdjEvcnVuLnByb3RvEgZkZDIudjEi9gIKA1J1bhIOCgZydW5faWQYASABKAkSDAoEbmFtZRgCIAEoCRIfCgVzdGF0ZRgDIAEoDjIQLmRkMi52MS5SdW5TdGF0ZRINCgVwaGFzZRgEIAEoCRIOCgZ1cGRhdGUYBSABKA0SFQoNdG90YWxfdXBkYXRlcxgGIAEoDRIZChFnZW5lcmF0b3JfdXBkYXRlcxgHIAEoDRIVCghsYXN0X2ZpZBgIIAEoAUgAiAEBEhUKCGJlc3RfZmlkGAkgASgBSAGIAQESLgoKY3JlYXRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIgoFZXJyb3IYCyABKAsyEy5kZDIudjEuRXJyb3JEZXRhaWwSEwoLZmlkX3NhbXBsZXMYDCABKA0SLgoKdXBkYXRlZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCCwoJX2xhc3RfZmlkQgsKCV9iZXN0X2ZpZCLEBAoIUnVuRXZlbnQSEAoIc2VxdWVuY2UYASABKAQSJgoCYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh8KBXN0YXRlGAMgASgOMhAuZGQyLnYxLlJ1blN0YXRlEg0KBXBoYXNlGAQgASgJEg4KBnVwZGF0ZRgFIAEoDRIVCg10b3RhbF91cGRhdGVzGAYgASgNEhYKDmN5Y2xlX3Bvc2l0aW9uGAcgASgNEhQKDGN5Y2xlX2xlbmd0aBgIIAEoDRIWCg5jeWNsZV9ndWlkYW5jZRgTIAEoDRIZChFnZW5lcmF0b3JfdXBkYXRlcxgJIAEoDRIQCgNmaWQYCiABKAFIAIgBARITCgtmaWRfc2FtcGxlcxgLIAEoDRIfChJ1cGRhdGVzX3Blcl9zZWNvbmQYDCABKAFIAYgBARIYCgtldGFfc2Vjb25kcxgNIAEoAUgCiAEBEg8KB21lc3NhZ2UYDiABKAkSLgoHbWV0cmljcxgPIAMoCzIdLmRkMi52MS5SdW5FdmVudC5NZXRyaWNzRW50cnkSDwoHd29ya2VycxgQIAEoDRIPCgduZXR3b3JrGBEgASgJEiIKBWVycm9yGBIgASgLMhMuZGQyLnYxLkVycm9yRGV0YWlsGi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBQgYKBF9maWRCFQoTX3VwZGF0ZXNfcGVyX3NlY29uZEIOCgxfZXRhX3NlY29uZHMikAEKEFN1Ym1pdFJ1blJlcXVlc3QSEQoJc3BlY195YW1sGAEgASgJEhEKCW92ZXJyaWRlcxgCIAMoCRIRCgliYXNlX3BhdGgYAyABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJEhkKDHVudGlsX3VwZGF0ZRgFIAEoDUgAiAEBQg8KDV91bnRpbF91cGRhdGUiLQoRU3VibWl0UnVuUmVzcG9uc2USGAoDcnVuGAEgASgLMgsuZGQyLnYxLlJ1biIfCg1HZXRSdW5SZXF1ZXN0Eg4KBnJ1bl9pZBgBIAEoCSIqCg5HZXRSdW5SZXNwb25zZRIYCgNydW4YASABKAsyCy5kZDIudjEuUnVuIjMKD0xpc3RSdW5zUmVxdWVzdBIgCgZzdGF0ZXMYASADKA4yEC5kZDIudjEuUnVuU3RhdGUiLQoQTGlzdFJ1bnNSZXNwb25zZRIZCgRydW5zGAEgAygLMgsuZGQyLnYxLlJ1biIgCg5TdG9wUnVuUmVxdWVzdBIOCgZydW5faWQYASABKAkiKwoPU3RvcFJ1blJlc3BvbnNlEhgKA3J1bhgBIAEoCzILLmRkMi52MS5SdW4iIgoQQ2FuY2VsUnVuUmVxdWVzdBIOCgZydW5faWQYASABKAkiLQoRQ2FuY2VsUnVuUmVzcG9uc2USGAoDcnVuGAEgASgLMgsuZGQyLnYxLlJ1biIwCg9XYXRjaFJ1blJlcXVlc3QSDgoGcnVuX2lkGAEgASgJEg0KBXNpbmNlGAIgASgEIjMKEFdhdGNoUnVuUmVzcG9uc2USHwoFZXZlbnQYASABKAsyEC5kZDIudjEuUnVuRXZlbnQijAEKD0V2YWx1YXRlUmVxdWVzdBIOCgZydW5faWQYASABKAkSEwoGdXBkYXRlGAIgASgNSACIAQESEAoIc2FtcGxlcnMYAyADKAkSDwoHc2FtcGxlcxgEIAEoDRIXCgpub2lzZV9zZWVkGAUgASgESAGIAQFCCQoHX3VwZGF0ZUINCgtfbm9pc2Vfc2VlZCJ3ChBFdmFsdWF0ZVJlc3BvbnNlEi4KCHByb2dyZXNzGAEgASgLMhouZGQyLnYxLkV2YWx1YXRpb25Qcm9ncmVzc0gAEigKCmV2YWx1YXRpb24YAiABKAsyEi5kZDIudjEuRXZhbHVhdGlvbkgAQgkKB21lc3NhZ2UiTQoSRXZhbHVhdGlvblByb2dyZXNzEg8KB3NhbXBsZXIYASABKAkSDwoHc2FtcGxlcxgCIAEoDRIVCg10b3RhbF9zYW1wbGVzGAMgASgNItoBCgpFdmFsdWF0aW9uEg4KBnJ1bl9pZBgBIAEoCRIOCgZ1cGRhdGUYAiABKA0SDwoHc2FtcGxlchgDIAEoCRILCgNmaWQYBCABKAESDwoHc2FtcGxlcxgFIAEoDRIVCghhY2N1cmFjeRgGIAEoAUgAiAEBEg8KB3NlY29uZHMYByABKAESHgoWbWlsbGlzZWNvbmRzX3Blcl9pbWFnZRgIIAEoARIUCgxjbGFzc19jb3VudHMYCSADKA0SEgoKbm9pc2Vfc2VlZBgKIAEoBEILCglfYWNjdXJhY3kqyQEKCFJ1blN0YXRlEhkKFVJVTl9TVEFURV9VTlNQRUNJRklFRBAAEhQKEFJVTl9TVEFURV9RVUVVRUQQARIVChFSVU5fU1RBVEVfUlVOTklORxACEhYKElJVTl9TVEFURV9TVE9QUElORxADEhUKEVJVTl9TVEFURV9TVE9QUEVEEAQSFwoTUlVOX1NUQVRFX0NPTVBMRVRFRBAFEhQKEFJVTl9TVEFURV9GQUlMRUQQBhIXChNSVU5fU1RBVEVfQ0FOQ0VMTEVEEAcyxgMKClJ1blNlcnZpY2USQAoJU3VibWl0UnVuEhguZGQyLnYxLlN1Ym1pdFJ1blJlcXVlc3QaGS5kZDIudjEuU3VibWl0UnVuUmVzcG9uc2USNwoGR2V0UnVuEhUuZGQyLnYxLkdldFJ1blJlcXVlc3QaFi5kZDIudjEuR2V0UnVuUmVzcG9uc2USPQoITGlzdFJ1bnMSFy5kZDIudjEuTGlzdFJ1bnNSZXF1ZXN0GhguZGQyLnYxLkxpc3RSdW5zUmVzcG9uc2USOgoHU3RvcFJ1bhIWLmRkMi52MS5TdG9wUnVuUmVxdWVzdBoXLmRkMi52MS5TdG9wUnVuUmVzcG9uc2USQAoJQ2FuY2VsUnVuEhguZGQyLnYxLkNhbmNlbFJ1blJlcXVlc3QaGS5kZDIudjEuQ2FuY2VsUnVuUmVzcG9uc2USPwoIV2F0Y2hSdW4SFy5kZDIudjEuV2F0Y2hSdW5SZXF1ZXN0GhguZGQyLnYxLldhdGNoUnVuUmVzcG9uc2UwARI/CghFdmFsdWF0ZRIXLmRkMi52MS5FdmFsdWF0ZVJlcXVlc3QaGC5kZDIudjEuRXZhbHVhdGVSZXNwb25zZTABYgZwcm90bzM", [file_dd2_v1_error, file_google_protobuf_timestamp]);
+  fileDesc("ChBkZDIvdjEvcnVuLnByb3RvEgZkZDIudjEixwMKA1J1bhIOCgZydW5faWQYASABKAkSDAoEbmFtZRgCIAEoCRIfCgVzdGF0ZRgDIAEoDjIQLmRkMi52MS5SdW5TdGF0ZRINCgVwaGFzZRgEIAEoCRIOCgZ1cGRhdGUYBSABKA0SFQoNdG90YWxfdXBkYXRlcxgGIAEoDRIZChFnZW5lcmF0b3JfdXBkYXRlcxgHIAEoDRIVCghsYXN0X2ZpZBgIIAEoAUgAiAEBEhUKCGJlc3RfZmlkGAkgASgBSAGIAQESLgoKY3JlYXRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIgoFZXJyb3IYCyABKAsyEy5kZDIudjEuRXJyb3JEZXRhaWwSEwoLZmlkX3NhbXBsZXMYDCABKA0SLgoKdXBkYXRlZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcHJpb3JpdHkYDiABKAUSEwoLd2FpdGluZ19mb3IYDyABKAkSGAoLYmVzdF91cGRhdGUYECABKA1IAogBAUILCglfbGFzdF9maWRCCwoJX2Jlc3RfZmlkQg4KDF9iZXN0X3VwZGF0ZSLEBAoIUnVuRXZlbnQSEAoIc2VxdWVuY2UYASABKAQSJgoCYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh8KBXN0YXRlGAMgASgOMhAuZGQyLnYxLlJ1blN0YXRlEg0KBXBoYXNlGAQgASgJEg4KBnVwZGF0ZRgFIAEoDRIVCg10b3RhbF91cGRhdGVzGAYgASgNEhYKDmN5Y2xlX3Bvc2l0aW9uGAcgASgNEhQKDGN5Y2xlX2xlbmd0aBgIIAEoDRIWCg5jeWNsZV9ndWlkYW5jZRgTIAEoDRIZChFnZW5lcmF0b3JfdXBkYXRlcxgJIAEoDRIQCgNmaWQYCiABKAFIAIgBARITCgtmaWRfc2FtcGxlcxgLIAEoDRIfChJ1cGRhdGVzX3Blcl9zZWNvbmQYDCABKAFIAYgBARIYCgtldGFfc2Vjb25kcxgNIAEoAUgCiAEBEg8KB21lc3NhZ2UYDiABKAkSLgoHbWV0cmljcxgPIAMoCzIdLmRkMi52MS5SdW5FdmVudC5NZXRyaWNzRW50cnkSDwoHd29ya2VycxgQIAEoDRIPCgduZXR3b3JrGBEgASgJEiIKBWVycm9yGBIgASgLMhMuZGQyLnYxLkVycm9yRGV0YWlsGi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBQgYKBF9maWRCFQoTX3VwZGF0ZXNfcGVyX3NlY29uZEIOCgxfZXRhX3NlY29uZHMiogEKEFN1Ym1pdFJ1blJlcXVlc3QSEQoJc3BlY195YW1sGAEgASgJEhEKCW92ZXJyaWRlcxgCIAMoCRIRCgliYXNlX3BhdGgYAyABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJEhkKDHVudGlsX3VwZGF0ZRgFIAEoDUgAiAEBEhAKCHByaW9yaXR5GAYgASgFQg8KDV91bnRpbF91cGRhdGUiLQoRU3VibWl0UnVuUmVzcG9uc2USGAoDcnVuGAEgASgLMgsuZGQyLnYxLlJ1biIfCg1HZXRSdW5SZXF1ZXN0Eg4KBnJ1bl9pZBgBIAEoCSIqCg5HZXRSdW5SZXNwb25zZRIYCgNydW4YASABKAsyCy5kZDIudjEuUnVuIjMKD0xpc3RSdW5zUmVxdWVzdBIgCgZzdGF0ZXMYASADKA4yEC5kZDIudjEuUnVuU3RhdGUiLQoQTGlzdFJ1bnNSZXNwb25zZRIZCgRydW5zGAEgAygLMgsuZGQyLnYxLlJ1biIhCg9QYXVzZVJ1blJlcXVlc3QSDgoGcnVuX2lkGAEgASgJIiwKEFBhdXNlUnVuUmVzcG9uc2USGAoDcnVuGAEgASgLMgsuZGQyLnYxLlJ1biIiChBSZXN1bWVSdW5SZXF1ZXN0Eg4KBnJ1bl9pZBgBIAEoCSItChFSZXN1bWVSdW5SZXNwb25zZRIYCgNydW4YASABKAsyCy5kZDIudjEuUnVuIiIKEENhbmNlbFJ1blJlcXVlc3QSDgoGcnVuX2lkGAEgASgJIi0KEUNhbmNlbFJ1blJlc3BvbnNlEhgKA3J1bhgBIAEoCzILLmRkMi52MS5SdW4iMAoPV2F0Y2hSdW5SZXF1ZXN0Eg4KBnJ1bl9pZBgBIAEoCRINCgVzaW5jZRgCIAEoBCIzChBXYXRjaFJ1blJlc3BvbnNlEh8KBWV2ZW50GAEgASgLMhAuZGQyLnYxLlJ1bkV2ZW50IowBCg9FdmFsdWF0ZVJlcXVlc3QSDgoGcnVuX2lkGAEgASgJEhMKBnVwZGF0ZRgCIAEoDUgAiAEBEhAKCHNhbXBsZXJzGAMgAygJEg8KB3NhbXBsZXMYBCABKA0SFwoKbm9pc2Vfc2VlZBgFIAEoBEgBiAEBQgkKB191cGRhdGVCDQoLX25vaXNlX3NlZWQidwoQRXZhbHVhdGVSZXNwb25zZRIuCghwcm9ncmVzcxgBIAEoCzIaLmRkMi52MS5FdmFsdWF0aW9uUHJvZ3Jlc3NIABIoCgpldmFsdWF0aW9uGAIgASgLMhIuZGQyLnYxLkV2YWx1YXRpb25IAEIJCgdtZXNzYWdlIk0KEkV2YWx1YXRpb25Qcm9ncmVzcxIPCgdzYW1wbGVyGAEgASgJEg8KB3NhbXBsZXMYAiABKA0SFQoNdG90YWxfc2FtcGxlcxgDIAEoDSKSAwoKRXZhbHVhdGlvbhIOCgZydW5faWQYASABKAkSDgoGdXBkYXRlGAIgASgNEg8KB3NhbXBsZXIYAyABKAkSCwoDZmlkGAQgASgBEg8KB3NhbXBsZXMYBSABKA0SFQoIYWNjdXJhY3kYBiABKAFIAIgBARIPCgdzZWNvbmRzGAcgASgBEh4KFm1pbGxpc2Vjb25kc19wZXJfaW1hZ2UYCCABKAESFAoMY2xhc3NfY291bnRzGAkgAygNEhIKCm5vaXNlX3NlZWQYCiABKAQSFQoNZXZhbHVhdGlvbl9pZBgLIAEoCRImCgVzdGF0ZRgMIAEoDjIXLmRkMi52MS5FdmFsdWF0aW9uU3RhdGUSGQoRZ2VuZXJhdG9yX3VwZGF0ZXMYDSABKA0SHgoWZmVhdHVyZV9uZXR3b3JrX3NoYTI1NhgOIAEoCRIYChByZWZlcmVuY2Vfc2hhMjU2GA8gASgJEiIKBWVycm9yGBAgASgLMhMuZGQyLnYxLkVycm9yRGV0YWlsQgsKCV9hY2N1cmFjeSIoChZMaXN0RXZhbHVhdGlvbnNSZXF1ZXN0Eg4KBnJ1bl9pZBgBIAEoCSJCChdMaXN0RXZhbHVhdGlvbnNSZXNwb25zZRInCgtldmFsdWF0aW9ucxgBIAMoCzISLmRkMi52MS5FdmFsdWF0aW9uKscBCghSdW5TdGF0ZRIZChVSVU5fU1RBVEVfVU5TUEVDSUZJRUQQABIUChBSVU5fU1RBVEVfUVVFVUVEEAESFQoRUlVOX1NUQVRFX1JVTk5JTkcQAhIVChFSVU5fU1RBVEVfUEFVU0lORxADEhQKEFJVTl9TVEFURV9QQVVTRUQQBBIXChNSVU5fU1RBVEVfQ09NUExFVEVEEAUSFAoQUlVOX1NUQVRFX0ZBSUxFRBAGEhcKE1JVTl9TVEFURV9DQU5DRUxMRUQQByqrAQoPRXZhbHVhdGlvblN0YXRlEiAKHEVWQUxVQVRJT05fU1RBVEVfVU5TUEVDSUZJRUQQABIbChdFVkFMVUFUSU9OX1NUQVRFX1FVRVVFRBABEhwKGEVWQUxVQVRJT05fU1RBVEVfUlVOTklORxACEh4KGkVWQUxVQVRJT05fU1RBVEVfQ09NUExFVEVEEAMSGwoXRVZBTFVBVElPTl9TVEFURV9GQUlMRUQQBDLfBAoKUnVuU2VydmljZRJACglTdWJtaXRSdW4SGC5kZDIudjEuU3VibWl0UnVuUmVxdWVzdBoZLmRkMi52MS5TdWJtaXRSdW5SZXNwb25zZRI3CgZHZXRSdW4SFS5kZDIudjEuR2V0UnVuUmVxdWVzdBoWLmRkMi52MS5HZXRSdW5SZXNwb25zZRI9CghMaXN0UnVucxIXLmRkMi52MS5MaXN0UnVuc1JlcXVlc3QaGC5kZDIudjEuTGlzdFJ1bnNSZXNwb25zZRI9CghQYXVzZVJ1bhIXLmRkMi52MS5QYXVzZVJ1blJlcXVlc3QaGC5kZDIudjEuUGF1c2VSdW5SZXNwb25zZRJACglSZXN1bWVSdW4SGC5kZDIudjEuUmVzdW1lUnVuUmVxdWVzdBoZLmRkMi52MS5SZXN1bWVSdW5SZXNwb25zZRJACglDYW5jZWxSdW4SGC5kZDIudjEuQ2FuY2VsUnVuUmVxdWVzdBoZLmRkMi52MS5DYW5jZWxSdW5SZXNwb25zZRI/CghXYXRjaFJ1bhIXLmRkMi52MS5XYXRjaFJ1blJlcXVlc3QaGC5kZDIudjEuV2F0Y2hSdW5SZXNwb25zZTABEj8KCEV2YWx1YXRlEhcuZGQyLnYxLkV2YWx1YXRlUmVxdWVzdBoYLmRkMi52MS5FdmFsdWF0ZVJlc3BvbnNlMAESUgoPTGlzdEV2YWx1YXRpb25zEh4uZGQyLnYxLkxpc3RFdmFsdWF0aW9uc1JlcXVlc3QaHy5kZDIudjEuTGlzdEV2YWx1YXRpb25zUmVzcG9uc2ViBnByb3RvMw", [file_dd2_v1_error, file_google_protobuf_timestamp]);
 
 /**
  * Run is one distillation.
@@ -112,6 +112,27 @@ export type Run = Message<"dd2.v1.Run"> & {
    * @generated from field: google.protobuf.Timestamp updated_at = 13;
    */
   updatedAt?: Timestamp | undefined;
+
+  /**
+   * Larger goes first in the queue.
+   *
+   * @generated from field: int32 priority = 14;
+   */
+  priority: number;
+
+  /**
+   * What a run that is being advanced waits for, in words: workers, a teacher pool. Empty when it goes on.
+   *
+   * @generated from field: string waiting_for = 15;
+   */
+  waitingFor: string;
+
+  /**
+   * Update of the checkpoint that best_fid was measured on.
+   *
+   * @generated from field: optional uint32 best_update = 16;
+   */
+  bestUpdate?: number | undefined;
 };
 
 /**
@@ -303,11 +324,18 @@ export type SubmitRunRequest = Message<"dd2.v1.SubmitRunRequest"> & {
   idempotencyKey: string;
 
   /**
-   * Stop with a checkpoint once this many updates are committed; absent for the whole run.
+   * Pause with a checkpoint once this many updates are committed; absent for the whole run.
    *
    * @generated from field: optional uint32 until_update = 5;
    */
   untilUpdate?: number | undefined;
+
+  /**
+   * From -1000 to 1000; larger goes first in the queue.
+   *
+   * @generated from field: int32 priority = 6;
+   */
+  priority: number;
 };
 
 /**
@@ -423,11 +451,11 @@ export const ListRunsResponseSchema: GenMessage<ListRunsResponse> = /*@__PURE__*
   messageDesc(file_dd2_v1_run, 7);
 
 /**
- * StopRunRequest names a run.
+ * PauseRunRequest names a run.
  *
- * @generated from message dd2.v1.StopRunRequest
+ * @generated from message dd2.v1.PauseRunRequest
  */
-export type StopRunRequest = Message<"dd2.v1.StopRunRequest"> & {
+export type PauseRunRequest = Message<"dd2.v1.PauseRunRequest"> & {
   /**
    * The run.
    *
@@ -437,18 +465,18 @@ export type StopRunRequest = Message<"dd2.v1.StopRunRequest"> & {
 };
 
 /**
- * Describes the message dd2.v1.StopRunRequest.
- * Use `create(StopRunRequestSchema)` to create a new message.
+ * Describes the message dd2.v1.PauseRunRequest.
+ * Use `create(PauseRunRequestSchema)` to create a new message.
  */
-export const StopRunRequestSchema: GenMessage<StopRunRequest> = /*@__PURE__*/
+export const PauseRunRequestSchema: GenMessage<PauseRunRequest> = /*@__PURE__*/
   messageDesc(file_dd2_v1_run, 8);
 
 /**
- * StopRunResponse returns the run as it is now, stopping or stopped.
+ * PauseRunResponse returns the run as it is now, pausing or paused.
  *
- * @generated from message dd2.v1.StopRunResponse
+ * @generated from message dd2.v1.PauseRunResponse
  */
-export type StopRunResponse = Message<"dd2.v1.StopRunResponse"> & {
+export type PauseRunResponse = Message<"dd2.v1.PauseRunResponse"> & {
   /**
    * The run.
    *
@@ -458,11 +486,53 @@ export type StopRunResponse = Message<"dd2.v1.StopRunResponse"> & {
 };
 
 /**
- * Describes the message dd2.v1.StopRunResponse.
- * Use `create(StopRunResponseSchema)` to create a new message.
+ * Describes the message dd2.v1.PauseRunResponse.
+ * Use `create(PauseRunResponseSchema)` to create a new message.
  */
-export const StopRunResponseSchema: GenMessage<StopRunResponse> = /*@__PURE__*/
+export const PauseRunResponseSchema: GenMessage<PauseRunResponse> = /*@__PURE__*/
   messageDesc(file_dd2_v1_run, 9);
+
+/**
+ * ResumeRunRequest names a run.
+ *
+ * @generated from message dd2.v1.ResumeRunRequest
+ */
+export type ResumeRunRequest = Message<"dd2.v1.ResumeRunRequest"> & {
+  /**
+   * The run.
+   *
+   * @generated from field: string run_id = 1;
+   */
+  runId: string;
+};
+
+/**
+ * Describes the message dd2.v1.ResumeRunRequest.
+ * Use `create(ResumeRunRequestSchema)` to create a new message.
+ */
+export const ResumeRunRequestSchema: GenMessage<ResumeRunRequest> = /*@__PURE__*/
+  messageDesc(file_dd2_v1_run, 10);
+
+/**
+ * ResumeRunResponse returns the run as it is now.
+ *
+ * @generated from message dd2.v1.ResumeRunResponse
+ */
+export type ResumeRunResponse = Message<"dd2.v1.ResumeRunResponse"> & {
+  /**
+   * The run.
+   *
+   * @generated from field: dd2.v1.Run run = 1;
+   */
+  run?: Run | undefined;
+};
+
+/**
+ * Describes the message dd2.v1.ResumeRunResponse.
+ * Use `create(ResumeRunResponseSchema)` to create a new message.
+ */
+export const ResumeRunResponseSchema: GenMessage<ResumeRunResponse> = /*@__PURE__*/
+  messageDesc(file_dd2_v1_run, 11);
 
 /**
  * CancelRunRequest names a run.
@@ -483,7 +553,7 @@ export type CancelRunRequest = Message<"dd2.v1.CancelRunRequest"> & {
  * Use `create(CancelRunRequestSchema)` to create a new message.
  */
 export const CancelRunRequestSchema: GenMessage<CancelRunRequest> = /*@__PURE__*/
-  messageDesc(file_dd2_v1_run, 10);
+  messageDesc(file_dd2_v1_run, 12);
 
 /**
  * CancelRunResponse returns the run as it is now.
@@ -504,7 +574,7 @@ export type CancelRunResponse = Message<"dd2.v1.CancelRunResponse"> & {
  * Use `create(CancelRunResponseSchema)` to create a new message.
  */
 export const CancelRunResponseSchema: GenMessage<CancelRunResponse> = /*@__PURE__*/
-  messageDesc(file_dd2_v1_run, 11);
+  messageDesc(file_dd2_v1_run, 13);
 
 /**
  * WatchRunRequest names a run and a point in its history.
@@ -532,7 +602,7 @@ export type WatchRunRequest = Message<"dd2.v1.WatchRunRequest"> & {
  * Use `create(WatchRunRequestSchema)` to create a new message.
  */
 export const WatchRunRequestSchema: GenMessage<WatchRunRequest> = /*@__PURE__*/
-  messageDesc(file_dd2_v1_run, 12);
+  messageDesc(file_dd2_v1_run, 14);
 
 /**
  * WatchRunResponse carries one event.
@@ -553,7 +623,7 @@ export type WatchRunResponse = Message<"dd2.v1.WatchRunResponse"> & {
  * Use `create(WatchRunResponseSchema)` to create a new message.
  */
 export const WatchRunResponseSchema: GenMessage<WatchRunResponse> = /*@__PURE__*/
-  messageDesc(file_dd2_v1_run, 13);
+  messageDesc(file_dd2_v1_run, 15);
 
 /**
  * EvaluateRequest says what to measure.
@@ -602,7 +672,7 @@ export type EvaluateRequest = Message<"dd2.v1.EvaluateRequest"> & {
  * Use `create(EvaluateRequestSchema)` to create a new message.
  */
 export const EvaluateRequestSchema: GenMessage<EvaluateRequest> = /*@__PURE__*/
-  messageDesc(file_dd2_v1_run, 14);
+  messageDesc(file_dd2_v1_run, 16);
 
 /**
  * EvaluateResponse is progress or a result.
@@ -639,7 +709,7 @@ export type EvaluateResponse = Message<"dd2.v1.EvaluateResponse"> & {
  * Use `create(EvaluateResponseSchema)` to create a new message.
  */
 export const EvaluateResponseSchema: GenMessage<EvaluateResponse> = /*@__PURE__*/
-  messageDesc(file_dd2_v1_run, 15);
+  messageDesc(file_dd2_v1_run, 17);
 
 /**
  * EvaluationProgress says how far an evaluation is.
@@ -674,10 +744,10 @@ export type EvaluationProgress = Message<"dd2.v1.EvaluationProgress"> & {
  * Use `create(EvaluationProgressSchema)` to create a new message.
  */
 export const EvaluationProgressSchema: GenMessage<EvaluationProgress> = /*@__PURE__*/
-  messageDesc(file_dd2_v1_run, 16);
+  messageDesc(file_dd2_v1_run, 18);
 
 /**
- * Evaluation is the measurement of one sampler.
+ * Evaluation is the measurement of one sampler at one checkpoint, with everything that decides about its value.
  *
  * @generated from message dd2.v1.Evaluation
  */
@@ -704,7 +774,7 @@ export type Evaluation = Message<"dd2.v1.Evaluation"> & {
   sampler: string;
 
   /**
-   * Frechet distance to the test images.
+   * Frechet distance to the test images. Meaningful when completed.
    *
    * @generated from field: double fid = 4;
    */
@@ -751,6 +821,48 @@ export type Evaluation = Message<"dd2.v1.Evaluation"> & {
    * @generated from field: uint64 noise_seed = 10;
    */
   noiseSeed: bigint;
+
+  /**
+   * Unique within the run; also the name of its files.
+   *
+   * @generated from field: string evaluation_id = 11;
+   */
+  evaluationId: string;
+
+  /**
+   * Where it stands.
+   *
+   * @generated from field: dd2.v1.EvaluationState state = 12;
+   */
+  state: EvaluationState;
+
+  /**
+   * Generator updates of the phase distill in the checkpoint.
+   *
+   * @generated from field: uint32 generator_updates = 13;
+   */
+  generatorUpdates: number;
+
+  /**
+   * SHA-256 of the feature network, lower-case hexadecimal.
+   *
+   * @generated from field: string feature_network_sha256 = 14;
+   */
+  featureNetworkSha256: string;
+
+  /**
+   * SHA-256 of the reference statistics, lower-case hexadecimal.
+   *
+   * @generated from field: string reference_sha256 = 15;
+   */
+  referenceSha256: string;
+
+  /**
+   * Why it was given up.
+   *
+   * @generated from field: dd2.v1.ErrorDetail error = 16;
+   */
+  error?: ErrorDetail | undefined;
 };
 
 /**
@@ -758,7 +870,49 @@ export type Evaluation = Message<"dd2.v1.Evaluation"> & {
  * Use `create(EvaluationSchema)` to create a new message.
  */
 export const EvaluationSchema: GenMessage<Evaluation> = /*@__PURE__*/
-  messageDesc(file_dd2_v1_run, 17);
+  messageDesc(file_dd2_v1_run, 19);
+
+/**
+ * ListEvaluationsRequest names a run.
+ *
+ * @generated from message dd2.v1.ListEvaluationsRequest
+ */
+export type ListEvaluationsRequest = Message<"dd2.v1.ListEvaluationsRequest"> & {
+  /**
+   * The run.
+   *
+   * @generated from field: string run_id = 1;
+   */
+  runId: string;
+};
+
+/**
+ * Describes the message dd2.v1.ListEvaluationsRequest.
+ * Use `create(ListEvaluationsRequestSchema)` to create a new message.
+ */
+export const ListEvaluationsRequestSchema: GenMessage<ListEvaluationsRequest> = /*@__PURE__*/
+  messageDesc(file_dd2_v1_run, 20);
+
+/**
+ * ListEvaluationsResponse returns its evaluations.
+ *
+ * @generated from message dd2.v1.ListEvaluationsResponse
+ */
+export type ListEvaluationsResponse = Message<"dd2.v1.ListEvaluationsResponse"> & {
+  /**
+   * Ascending by update.
+   *
+   * @generated from field: repeated dd2.v1.Evaluation evaluations = 1;
+   */
+  evaluations: Evaluation[];
+};
+
+/**
+ * Describes the message dd2.v1.ListEvaluationsResponse.
+ * Use `create(ListEvaluationsResponseSchema)` to create a new message.
+ */
+export const ListEvaluationsResponseSchema: GenMessage<ListEvaluationsResponse> = /*@__PURE__*/
+  messageDesc(file_dd2_v1_run, 21);
 
 /**
  * RunState is where a run stands.
@@ -788,18 +942,18 @@ export enum RunState {
   RUNNING = 2,
 
   /**
-   * Finishes its update and writes a checkpoint.
+   * Finishes its update and writes a checkpoint, then it is paused.
    *
-   * @generated from enum value: RUN_STATE_STOPPING = 3;
+   * @generated from enum value: RUN_STATE_PAUSING = 3;
    */
-  STOPPING = 3,
+  PAUSING = 3,
 
   /**
-   * Was stopped; can be continued.
+   * Was paused; can be resumed.
    *
-   * @generated from enum value: RUN_STATE_STOPPED = 4;
+   * @generated from enum value: RUN_STATE_PAUSED = 4;
    */
-  STOPPED = 4,
+  PAUSED = 4,
 
   /**
    * Did all its updates.
@@ -828,6 +982,54 @@ export enum RunState {
  */
 export const RunStateSchema: GenEnum<RunState> = /*@__PURE__*/
   enumDesc(file_dd2_v1_run, 0);
+
+/**
+ * EvaluationState is where an evaluation stands.
+ *
+ * @generated from enum dd2.v1.EvaluationState
+ */
+export enum EvaluationState {
+  /**
+   * Not set.
+   *
+   * @generated from enum value: EVALUATION_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Waits for a place.
+   *
+   * @generated from enum value: EVALUATION_STATE_QUEUED = 1;
+   */
+  QUEUED = 1,
+
+  /**
+   * Is being measured.
+   *
+   * @generated from enum value: EVALUATION_STATE_RUNNING = 2;
+   */
+  RUNNING = 2,
+
+  /**
+   * Is measured.
+   *
+   * @generated from enum value: EVALUATION_STATE_COMPLETED = 3;
+   */
+  COMPLETED = 3,
+
+  /**
+   * Was given up.
+   *
+   * @generated from enum value: EVALUATION_STATE_FAILED = 4;
+   */
+  FAILED = 4,
+}
+
+/**
+ * Describes the enum dd2.v1.EvaluationState.
+ */
+export const EvaluationStateSchema: GenEnum<EvaluationState> = /*@__PURE__*/
+  enumDesc(file_dd2_v1_run, 1);
 
 /**
  * RunService is what people and their tools ask of the coordinator: runs and evaluations.
@@ -866,14 +1068,24 @@ export const RunService: GenService<{
     output: typeof ListRunsResponseSchema;
   },
   /**
-   * StopRun ends a run after the current update with a checkpoint, so that it can be continued.
+   * PauseRun ends a run after the current update with a checkpoint, or takes it out of the queue; it can be resumed.
    *
-   * @generated from rpc dd2.v1.RunService.StopRun
+   * @generated from rpc dd2.v1.RunService.PauseRun
    */
-  stopRun: {
+  pauseRun: {
     methodKind: "unary";
-    input: typeof StopRunRequestSchema;
-    output: typeof StopRunResponseSchema;
+    input: typeof PauseRunRequestSchema;
+    output: typeof PauseRunResponseSchema;
+  },
+  /**
+   * ResumeRun queues a run that is paused, or that failed, again; it goes on from its newest checkpoint.
+   *
+   * @generated from rpc dd2.v1.RunService.ResumeRun
+   */
+  resumeRun: {
+    methodKind: "unary";
+    input: typeof ResumeRunRequestSchema;
+    output: typeof ResumeRunResponseSchema;
   },
   /**
    * CancelRun ends a run for good, at once; its last checkpoint stays.
@@ -896,7 +1108,7 @@ export const RunService: GenService<{
     output: typeof WatchRunResponseSchema;
   },
   /**
-   * Evaluate measures a checkpoint of a run; progress comes before the evaluations.
+   * Evaluate queues evaluations of a checkpoint and streams their progress and results. They go on when the caller leaves.
    *
    * @generated from rpc dd2.v1.RunService.Evaluate
    */
@@ -904,6 +1116,16 @@ export const RunService: GenService<{
     methodKind: "server_streaming";
     input: typeof EvaluateRequestSchema;
     output: typeof EvaluateResponseSchema;
+  },
+  /**
+   * ListEvaluations returns the evaluations of a run, by update: those that are complete, wait, run, or failed.
+   *
+   * @generated from rpc dd2.v1.RunService.ListEvaluations
+   */
+  listEvaluations: {
+    methodKind: "unary";
+    input: typeof ListEvaluationsRequestSchema;
+    output: typeof ListEvaluationsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_dd2_v1_run, 0);

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file dd2/v1/worker.proto.
  */
 export const file_dd2_v1_worker: GenFile = /*@__PURE__*/
-  fileDesc("ChNkZDIvdjEvd29ya2VyLnByb3RvEgZkZDIudjEi4QEKDkNvbnRyb2xSZXF1ZXN0Eh4KBWhlbGxvGAEgASgLMg0uZGQyLnYxLkhlbGxvSAASJgoJaGVhcnRiZWF0GAIgASgLMhEuZGQyLnYxLkhlYXJ0YmVhdEgAEisKDGxlYXNlX3Jlc3VsdBgDIAEoCzITLmRkMi52MS5MZWFzZVJlc3VsdEgAEisKDGxlYXNlX2ZhaWxlZBgEIAEoCzITLmRkMi52MS5MZWFzZUZhaWxlZEgAEiIKB2xlYXZpbmcYBSABKAsyDy5kZDIudjEuTGVhdmluZ0gAQgkKB21lc3NhZ2UiygEKD0NvbnRyb2xSZXNwb25zZRIiCgd3ZWxjb21lGAEgASgLMg8uZGQyLnYxLldlbGNvbWVIABIeCgVsZWFzZRgCIAEoCzINLmRkMi52MS5MZWFzZUgAEiAKBnJldm9rZRgDIAEoCzIOLmRkMi52MS5SZXZva2VIABIgCgZmb3JnZXQYBCABKAsyDi5kZDIudjEuRm9yZ2V0SAASJAoIc2h1dGRvd24YBSABKAsyEC5kZDIudjEuU2h1dGRvd25IAEIJCgdtZXNzYWdlIsABCgVIZWxsbxIRCgl3b3JrZXJfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIQCghwcm92aWRlchgDIAEoCRIYChBpbnRyYV9vcF90aHJlYWRzGAQgASgNEhIKCnByb2Nlc3NfaWQYBSABKA0SDAoEaG9zdBgGIAEoCRIYChBwcm90b2NvbF92ZXJzaW9uGAcgASgNEhAKCGNhcGFjaXR5GAggASgNEg4KBmRldmljZRgJIAEoCRIMCgRwb29sGAogASgJIi0KCUhlYXJ0YmVhdBISCgpzZW50X2F0X21zGAEgASgEEgwKBGJ1c3kYAiABKAgiuAEKC0xlYXNlUmVzdWx0EhAKCGxlYXNlX2lkGAEgASgJEg0KBWVwb2NoGAIgASgEEi8KDW1pY3JvX2JhdGNoZXMYAyADKAsyGC5kZDIudjEuTWljcm9CYXRjaFJlc3VsdBISCgpjb21wdXRlX21zGAQgASgBEhMKC3RyYW5zZmVyX21zGAUgASgBEhcKD2dyYWRpZW50X3B1c2hlZBgGIAEoCBIVCg1ncmFkaWVudF9maWxlGAcgASgJIq8BChBNaWNyb0JhdGNoUmVzdWx0Eg0KBWluZGV4GAEgASgNEjYKB21ldHJpY3MYAiADKAsyJS5kZDIudjEuTWljcm9CYXRjaFJlc3VsdC5NZXRyaWNzRW50cnkSJAoHcmVzdWx0cxgDIAMoCzITLmRkMi52MS5OYW1lZFRlbnNvchouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASJSCgtMZWFzZUZhaWxlZBIQCghsZWFzZV9pZBgBIAEoCRINCgVlcG9jaBgCIAEoBBIiCgVlcnJvchgDIAEoCzITLmRkMi52MS5FcnJvckRldGFpbCIJCgdMZWF2aW5nIsIBCgdXZWxjb21lEg0KBWVwb2NoGAEgASgEEh0KFWhlYXJ0YmVhdF9pbnRlcnZhbF9tcxgCIAEoDRIcChRoZWFydGJlYXRfdGltZW91dF9tcxgDIAEoDRISCgpzZXNzaW9uX2lkGAQgASgJEhgKEHByb3RvY29sX3ZlcnNpb24YBSABKA0SDgoGcnVuX2lkGAYgASgJEi0KDmxvY2FsX2V4Y2hhbmdlGAcgASgLMhUuZGQyLnYxLkxvY2FsRXhjaGFuZ2UiPQoNTG9jYWxFeGNoYW5nZRIOCgZmb2xkZXIYASABKAkSDQoFcHJvYmUYAiABKAkSDQoFdG9rZW4YAyABKAkipAIKBUxlYXNlEhAKCGxlYXNlX2lkGAEgASgJEg0KBWVwb2NoGAIgASgEEg4KBnJ1bl9pZBgDIAEoCRISCgpwcm9ncmFtX2lkGAQgASgJEgwKBHNlZWQYBSABKAQSDgoGdXBkYXRlGAYgASgNEhQKDGZpcnN0X3NhbXBsZRgHIAEoDRIZChFmaXJzdF9taWNyb19iYXRjaBgIIAEoDRIZChFtaWNyb19iYXRjaF9jb3VudBgJIAEoDRIsCgpwYXJhbWV0ZXJzGAogAygLMhguZGQyLnYxLlBhcmFtZXRlckJpbmRpbmcSJAoGYXNzZXRzGAsgAygLMhQuZGQyLnYxLkFzc2V0QmluZGluZxIYChBleHBlY3RzX2dyYWRpZW50GAwgASgIImAKEFBhcmFtZXRlckJpbmRpbmcSDwoHbmV0d29yaxgBIAEoCRIOCgZzb3VyY2UYAiABKAkSDwoHdmVyc2lvbhgDIAEoBBIMCgRzaXplGAQgASgEEgwKBGZpbGUYBSABKAkiLgoMQXNzZXRCaW5kaW5nEgwKBG5hbWUYASABKAkSEAoIYXNzZXRfaWQYAiABKAkiGgoGUmV2b2tlEhAKCGxlYXNlX2lkGAEgASgJIl4KBkZvcmdldBITCgtwcm9ncmFtX2lkcxgBIAMoCRIsCgpwYXJhbWV0ZXJzGAIgAygLMhguZGQyLnYxLlBhcmFtZXRlclZlcnNpb24SEQoJYXNzZXRfaWRzGAMgAygJIkMKEFBhcmFtZXRlclZlcnNpb24SDgoGcnVuX2lkGAEgASgJEg4KBnNvdXJjZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgEIi0KCFNodXRkb3duEg4KBnJlYXNvbhgBIAEoCRIRCglyZWNvbm5lY3QYAiABKAgiJwoRR2V0UHJvZ3JhbVJlcXVlc3QSEgoKcHJvZ3JhbV9pZBgBIAEoCSIjCg9HZXRBc3NldFJlcXVlc3QSEAoIYXNzZXRfaWQYASABKAkiRwoUR2V0UGFyYW1ldGVyc1JlcXVlc3QSDgoGcnVuX2lkGAEgASgJEg4KBnNvdXJjZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgEIjgKFFB1c2hHcmFkaWVudFJlc3BvbnNlEhAKCGFjY2VwdGVkGAEgASgIEg4KBnJlYXNvbhgCIAEoCTLOAgoNV29ya2VyU2VydmljZRI+CgdDb250cm9sEhYuZGQyLnYxLkNvbnRyb2xSZXF1ZXN0GhcuZGQyLnYxLkNvbnRyb2xSZXNwb25zZSgBMAESPAoKR2V0UHJvZ3JhbRIZLmRkMi52MS5HZXRQcm9ncmFtUmVxdWVzdBoRLmRkMi52MS5CdWxrQ2h1bmswARI4CghHZXRBc3NldBIXLmRkMi52MS5HZXRBc3NldFJlcXVlc3QaES5kZDIudjEuQnVsa0NodW5rMAESQgoNR2V0UGFyYW1ldGVycxIcLmRkMi52MS5HZXRQYXJhbWV0ZXJzUmVxdWVzdBoRLmRkMi52MS5CdWxrQ2h1bmswARJBCgxQdXNoR3JhZGllbnQSES5kZDIudjEuQnVsa0NodW5rGhwuZGQyLnYxLlB1c2hHcmFkaWVudFJlc3BvbnNlKAFiBnByb3RvMw", [file_dd2_v1_bulk, file_dd2_v1_error]);
+  fileDesc("ChNkZDIvdjEvd29ya2VyLnByb3RvEgZkZDIudjEi4QEKDkNvbnRyb2xSZXF1ZXN0Eh4KBWhlbGxvGAEgASgLMg0uZGQyLnYxLkhlbGxvSAASJgoJaGVhcnRiZWF0GAIgASgLMhEuZGQyLnYxLkhlYXJ0YmVhdEgAEisKDGxlYXNlX3Jlc3VsdBgDIAEoCzITLmRkMi52MS5MZWFzZVJlc3VsdEgAEisKDGxlYXNlX2ZhaWxlZBgEIAEoCzITLmRkMi52MS5MZWFzZUZhaWxlZEgAEiIKB2xlYXZpbmcYBSABKAsyDy5kZDIudjEuTGVhdmluZ0gAQgkKB21lc3NhZ2Ui9QEKD0NvbnRyb2xSZXNwb25zZRIiCgd3ZWxjb21lGAEgASgLMg8uZGQyLnYxLldlbGNvbWVIABIeCgVsZWFzZRgCIAEoCzINLmRkMi52MS5MZWFzZUgAEiAKBnJldm9rZRgDIAEoCzIOLmRkMi52MS5SZXZva2VIABIgCgZmb3JnZXQYBCABKAsyDi5kZDIudjEuRm9yZ2V0SAASJAoIc2h1dGRvd24YBSABKAsyEC5kZDIudjEuU2h1dGRvd25IABIpCgtzdHJlYW1fb25seRgGIAEoCzISLmRkMi52MS5TdHJlYW1Pbmx5SABCCQoHbWVzc2FnZSLAAQoFSGVsbG8SEQoJd29ya2VyX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSEAoIcHJvdmlkZXIYAyABKAkSGAoQaW50cmFfb3BfdGhyZWFkcxgEIAEoDRISCgpwcm9jZXNzX2lkGAUgASgNEgwKBGhvc3QYBiABKAkSGAoQcHJvdG9jb2xfdmVyc2lvbhgHIAEoDRIQCghjYXBhY2l0eRgIIAEoDRIOCgZkZXZpY2UYCSABKAkSDAoEcG9vbBgKIAEoCSItCglIZWFydGJlYXQSEgoKc2VudF9hdF9tcxgBIAEoBBIMCgRidXN5GAIgASgIIswBCgtMZWFzZVJlc3VsdBIQCghsZWFzZV9pZBgBIAEoCRINCgVlcG9jaBgCIAEoBBIvCg1taWNyb19iYXRjaGVzGAMgAygLMhguZGQyLnYxLk1pY3JvQmF0Y2hSZXN1bHQSEgoKY29tcHV0ZV9tcxgEIAEoARITCgt0cmFuc2Zlcl9tcxgFIAEoARIXCg9ncmFkaWVudF9wdXNoZWQYBiABKAgSFQoNZ3JhZGllbnRfZmlsZRgHIAEoCRISCgpub25fZmluaXRlGAggASgIIq8BChBNaWNyb0JhdGNoUmVzdWx0Eg0KBWluZGV4GAEgASgNEjYKB21ldHJpY3MYAiADKAsyJS5kZDIudjEuTWljcm9CYXRjaFJlc3VsdC5NZXRyaWNzRW50cnkSJAoHcmVzdWx0cxgDIAMoCzITLmRkMi52MS5OYW1lZFRlbnNvchouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASJSCgtMZWFzZUZhaWxlZBIQCghsZWFzZV9pZBgBIAEoCRINCgVlcG9jaBgCIAEoBBIiCgVlcnJvchgDIAEoCzITLmRkMi52MS5FcnJvckRldGFpbCIbCgdMZWF2aW5nEhAKCGxlYXNlX2lkGAEgASgJItYBCgdXZWxjb21lEg0KBWVwb2NoGAEgASgEEh0KFWhlYXJ0YmVhdF9pbnRlcnZhbF9tcxgCIAEoDRIcChRoZWFydGJlYXRfdGltZW91dF9tcxgDIAEoDRISCgpzZXNzaW9uX2lkGAQgASgJEhgKEHByb3RvY29sX3ZlcnNpb24YBSABKA0SDgoGcnVuX2lkGAYgASgJEi0KDmxvY2FsX2V4Y2hhbmdlGAcgASgLMhUuZGQyLnYxLkxvY2FsRXhjaGFuZ2USEgoKY2x1c3Rlcl9pZBgIIAEoCSI9Cg1Mb2NhbEV4Y2hhbmdlEg4KBmZvbGRlchgBIAEoCRINCgVwcm9iZRgCIAEoCRINCgV0b2tlbhgDIAEoCSLOAgoFTGVhc2USEAoIbGVhc2VfaWQYASABKAkSDQoFZXBvY2gYAiABKAQSDgoGcnVuX2lkGAMgASgJEhIKCnByb2dyYW1faWQYBCABKAkSDAoEc2VlZBgFIAEoBBIOCgZ1cGRhdGUYBiABKA0SFAoMZmlyc3Rfc2FtcGxlGAcgASgNEhkKEWZpcnN0X21pY3JvX2JhdGNoGAggASgNEhkKEW1pY3JvX2JhdGNoX2NvdW50GAkgASgNEiwKCnBhcmFtZXRlcnMYCiADKAsyGC5kZDIudjEuUGFyYW1ldGVyQmluZGluZxIkCgZhc3NldHMYCyADKAsyFC5kZDIudjEuQXNzZXRCaW5kaW5nEhgKEGV4cGVjdHNfZ3JhZGllbnQYDCABKAgSKAoGaW5wdXRzGA0gAygLMhguZGQyLnYxLk1pY3JvQmF0Y2hJbnB1dHMiOQoQTWljcm9CYXRjaElucHV0cxIlCgd0ZW5zb3JzGAEgAygLMhQuZGQyLnYxLkFzc2V0QmluZGluZyJgChBQYXJhbWV0ZXJCaW5kaW5nEg8KB25ldHdvcmsYASABKAkSDgoGc291cmNlGAIgASgJEg8KB3ZlcnNpb24YAyABKAQSDAoEc2l6ZRgEIAEoBBIMCgRmaWxlGAUgASgJIi4KDEFzc2V0QmluZGluZxIMCgRuYW1lGAEgASgJEhAKCGFzc2V0X2lkGAIgASgJIhoKBlJldm9rZRIQCghsZWFzZV9pZBgBIAEoCSIuCgZGb3JnZXQSEwoLY29udGVudF9pZHMYASADKAkSDwoHcnVuX2lkcxgCIAMoCSIMCgpTdHJlYW1Pbmx5Ii0KCFNodXRkb3duEg4KBnJlYXNvbhgBIAEoCRIRCglyZWNvbm5lY3QYAiABKAgiJwoRR2V0UHJvZ3JhbVJlcXVlc3QSEgoKcHJvZ3JhbV9pZBgBIAEoCSIjCg9HZXRBc3NldFJlcXVlc3QSEAoIYXNzZXRfaWQYASABKAkiRwoUR2V0UGFyYW1ldGVyc1JlcXVlc3QSDgoGcnVuX2lkGAEgASgJEg4KBnNvdXJjZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgEIjgKFFB1c2hHcmFkaWVudFJlc3BvbnNlEhAKCGFjY2VwdGVkGAEgASgIEg4KBnJlYXNvbhgCIAEoCSImChJQdXNoUmVzdWx0UmVzcG9uc2USEAoIYWNjZXB0ZWQYASABKAgyjQMKDVdvcmtlclNlcnZpY2USPgoHQ29udHJvbBIWLmRkMi52MS5Db250cm9sUmVxdWVzdBoXLmRkMi52MS5Db250cm9sUmVzcG9uc2UoATABEjwKCkdldFByb2dyYW0SGS5kZDIudjEuR2V0UHJvZ3JhbVJlcXVlc3QaES5kZDIudjEuQnVsa0NodW5rMAESOAoIR2V0QXNzZXQSFy5kZDIudjEuR2V0QXNzZXRSZXF1ZXN0GhEuZGQyLnYxLkJ1bGtDaHVuazABEkIKDUdldFBhcmFtZXRlcnMSHC5kZDIudjEuR2V0UGFyYW1ldGVyc1JlcXVlc3QaES5kZDIudjEuQnVsa0NodW5rMAESQQoMUHVzaEdyYWRpZW50EhEuZGQyLnYxLkJ1bGtDaHVuaxocLmRkMi52MS5QdXNoR3JhZGllbnRSZXNwb25zZSgBEj0KClB1c2hSZXN1bHQSES5kZDIudjEuQnVsa0NodW5rGhouZGQyLnYxLlB1c2hSZXN1bHRSZXNwb25zZSgBYgZwcm90bzM", [file_dd2_v1_bulk, file_dd2_v1_error]);
 
 /**
  * ControlRequest is a message of the worker.
@@ -128,6 +128,14 @@ export type ControlResponse = Message<"dd2.v1.ControlResponse"> & {
      */
     value: Shutdown;
     case: "shutdown";
+  } | {
+    /**
+     * The local exchange does not work for this session.
+     *
+     * @generated from field: dd2.v1.StreamOnly stream_only = 6;
+     */
+    value: StreamOnly;
+    case: "streamOnly";
   } | { case: undefined; value?: undefined };
 };
 
@@ -208,7 +216,7 @@ export type Hello = Message<"dd2.v1.Hello"> & {
   device: string;
 
   /**
-   * Group that programs can be placed on, for example a teacher pool. Empty: any work.
+   * Group that leases can be placed on: `teacher`. A worker of a group gets leases of that group only. Empty: all other work.
    *
    * @generated from field: string pool = 10;
    */
@@ -304,6 +312,13 @@ export type LeaseResult = Message<"dd2.v1.LeaseResult"> & {
    * @generated from field: string gradient_file = 7;
    */
   gradientFile: string;
+
+  /**
+   * The gradient has elements that are not finite, and was not sent.
+   *
+   * @generated from field: bool non_finite = 8;
+   */
+  nonFinite: boolean;
 };
 
 /**
@@ -334,7 +349,7 @@ export type MicroBatchResult = Message<"dd2.v1.MicroBatchResult"> & {
   metrics: { [key: string]: number };
 
   /**
-   * Small tensors, by the names of the program's signature.
+   * Small tensors, by the names of the program's signature. Large ones were pushed before.
    *
    * @generated from field: repeated dd2.v1.NamedTensor results = 3;
    */
@@ -389,6 +404,12 @@ export const LeaseFailedSchema: GenMessage<LeaseFailed> = /*@__PURE__*/
  * @generated from message dd2.v1.Leaving
  */
 export type Leaving = Message<"dd2.v1.Leaving"> & {
+  /**
+   * The lease that it still finishes, if any; it gives back all others.
+   *
+   * @generated from field: string lease_id = 1;
+   */
+  leaseId: string;
 };
 
 /**
@@ -452,6 +473,13 @@ export type Welcome = Message<"dd2.v1.Welcome"> & {
    * @generated from field: dd2.v1.LocalExchange local_exchange = 7;
    */
   localExchange?: LocalExchange | undefined;
+
+  /**
+   * The cluster: its coordinators follow each other with growing epochs. A worker refuses an epoch below one that it has seen.
+   *
+   * @generated from field: string cluster_id = 8;
+   */
+  clusterId: string;
 };
 
 /**
@@ -585,6 +613,13 @@ export type Lease = Message<"dd2.v1.Lease"> & {
    * @generated from field: bool expects_gradient = 12;
    */
   expectsGradient: boolean;
+
+  /**
+   * What the micro-batches of the range are given, in their order; empty when the program asks for nothing.
+   *
+   * @generated from field: repeated dd2.v1.MicroBatchInputs inputs = 13;
+   */
+  inputs: MicroBatchInputs[];
 };
 
 /**
@@ -593,6 +628,27 @@ export type Lease = Message<"dd2.v1.Lease"> & {
  */
 export const LeaseSchema: GenMessage<Lease> = /*@__PURE__*/
   messageDesc(file_dd2_v1_worker, 10);
+
+/**
+ * MicroBatchInputs are the tensors that one micro-batch is given.
+ *
+ * @generated from message dd2.v1.MicroBatchInputs
+ */
+export type MicroBatchInputs = Message<"dd2.v1.MicroBatchInputs"> & {
+  /**
+   * By the names of the program's signature.
+   *
+   * @generated from field: repeated dd2.v1.AssetBinding tensors = 1;
+   */
+  tensors: AssetBinding[];
+};
+
+/**
+ * Describes the message dd2.v1.MicroBatchInputs.
+ * Use `create(MicroBatchInputsSchema)` to create a new message.
+ */
+export const MicroBatchInputsSchema: GenMessage<MicroBatchInputs> = /*@__PURE__*/
+  messageDesc(file_dd2_v1_worker, 11);
 
 /**
  * ParameterBinding says which parameters a network of the program uses.
@@ -641,7 +697,7 @@ export type ParameterBinding = Message<"dd2.v1.ParameterBinding"> & {
  * Use `create(ParameterBindingSchema)` to create a new message.
  */
 export const ParameterBindingSchema: GenMessage<ParameterBinding> = /*@__PURE__*/
-  messageDesc(file_dd2_v1_worker, 11);
+  messageDesc(file_dd2_v1_worker, 12);
 
 /**
  * AssetBinding says which tensor an asset name of the program means.
@@ -669,7 +725,7 @@ export type AssetBinding = Message<"dd2.v1.AssetBinding"> & {
  * Use `create(AssetBindingSchema)` to create a new message.
  */
 export const AssetBindingSchema: GenMessage<AssetBinding> = /*@__PURE__*/
-  messageDesc(file_dd2_v1_worker, 12);
+  messageDesc(file_dd2_v1_worker, 13);
 
 /**
  * Revoke withdraws a lease; its result would be refused.
@@ -690,34 +746,27 @@ export type Revoke = Message<"dd2.v1.Revoke"> & {
  * Use `create(RevokeSchema)` to create a new message.
  */
 export const RevokeSchema: GenMessage<Revoke> = /*@__PURE__*/
-  messageDesc(file_dd2_v1_worker, 13);
+  messageDesc(file_dd2_v1_worker, 14);
 
 /**
- * Forget lists what no later lease will name.
+ * Forget lists what the worker need not keep.
  *
  * @generated from message dd2.v1.Forget
  */
 export type Forget = Message<"dd2.v1.Forget"> & {
   /**
-   * Programs, by id.
+   * Programs and assets, by id.
    *
-   * @generated from field: repeated string program_ids = 1;
+   * @generated from field: repeated string content_ids = 1;
    */
-  programIds: string[];
+  contentIds: string[];
 
   /**
-   * Parameters.
+   * Runs whose parameters, every source and version, no later lease will name.
    *
-   * @generated from field: repeated dd2.v1.ParameterVersion parameters = 2;
+   * @generated from field: repeated string run_ids = 2;
    */
-  parameters: ParameterVersion[];
-
-  /**
-   * Assets, by id.
-   *
-   * @generated from field: repeated string asset_ids = 3;
-   */
-  assetIds: string[];
+  runIds: string[];
 };
 
 /**
@@ -725,42 +774,22 @@ export type Forget = Message<"dd2.v1.Forget"> & {
  * Use `create(ForgetSchema)` to create a new message.
  */
 export const ForgetSchema: GenMessage<Forget> = /*@__PURE__*/
-  messageDesc(file_dd2_v1_worker, 14);
+  messageDesc(file_dd2_v1_worker, 15);
 
 /**
- * ParameterVersion identifies one version of a network's parameters.
+ * StreamOnly says that the coordinator cannot read what the worker leaves in the local exchange: bulk data must be streamed.
  *
- * @generated from message dd2.v1.ParameterVersion
+ * @generated from message dd2.v1.StreamOnly
  */
-export type ParameterVersion = Message<"dd2.v1.ParameterVersion"> & {
-  /**
-   * The run.
-   *
-   * @generated from field: string run_id = 1;
-   */
-  runId: string;
-
-  /**
-   * Where they come from, as in ParameterBinding.
-   *
-   * @generated from field: string source = 2;
-   */
-  source: string;
-
-  /**
-   * Parameter version.
-   *
-   * @generated from field: uint64 version = 3;
-   */
-  version: bigint;
+export type StreamOnly = Message<"dd2.v1.StreamOnly"> & {
 };
 
 /**
- * Describes the message dd2.v1.ParameterVersion.
- * Use `create(ParameterVersionSchema)` to create a new message.
+ * Describes the message dd2.v1.StreamOnly.
+ * Use `create(StreamOnlySchema)` to create a new message.
  */
-export const ParameterVersionSchema: GenMessage<ParameterVersion> = /*@__PURE__*/
-  messageDesc(file_dd2_v1_worker, 15);
+export const StreamOnlySchema: GenMessage<StreamOnly> = /*@__PURE__*/
+  messageDesc(file_dd2_v1_worker, 16);
 
 /**
  * Shutdown ends the session.
@@ -788,7 +817,7 @@ export type Shutdown = Message<"dd2.v1.Shutdown"> & {
  * Use `create(ShutdownSchema)` to create a new message.
  */
 export const ShutdownSchema: GenMessage<Shutdown> = /*@__PURE__*/
-  messageDesc(file_dd2_v1_worker, 16);
+  messageDesc(file_dd2_v1_worker, 17);
 
 /**
  * GetProgramRequest names a program.
@@ -809,7 +838,7 @@ export type GetProgramRequest = Message<"dd2.v1.GetProgramRequest"> & {
  * Use `create(GetProgramRequestSchema)` to create a new message.
  */
 export const GetProgramRequestSchema: GenMessage<GetProgramRequest> = /*@__PURE__*/
-  messageDesc(file_dd2_v1_worker, 17);
+  messageDesc(file_dd2_v1_worker, 18);
 
 /**
  * GetAssetRequest names an asset.
@@ -830,7 +859,7 @@ export type GetAssetRequest = Message<"dd2.v1.GetAssetRequest"> & {
  * Use `create(GetAssetRequestSchema)` to create a new message.
  */
 export const GetAssetRequestSchema: GenMessage<GetAssetRequest> = /*@__PURE__*/
-  messageDesc(file_dd2_v1_worker, 18);
+  messageDesc(file_dd2_v1_worker, 19);
 
 /**
  * GetParametersRequest names one version of a network's parameters.
@@ -865,7 +894,7 @@ export type GetParametersRequest = Message<"dd2.v1.GetParametersRequest"> & {
  * Use `create(GetParametersRequestSchema)` to create a new message.
  */
 export const GetParametersRequestSchema: GenMessage<GetParametersRequest> = /*@__PURE__*/
-  messageDesc(file_dd2_v1_worker, 19);
+  messageDesc(file_dd2_v1_worker, 20);
 
 /**
  * PushGradientResponse says whether the gradient counts.
@@ -893,7 +922,28 @@ export type PushGradientResponse = Message<"dd2.v1.PushGradientResponse"> & {
  * Use `create(PushGradientResponseSchema)` to create a new message.
  */
 export const PushGradientResponseSchema: GenMessage<PushGradientResponse> = /*@__PURE__*/
-  messageDesc(file_dd2_v1_worker, 20);
+  messageDesc(file_dd2_v1_worker, 21);
+
+/**
+ * PushResultResponse says whether the tensor counts.
+ *
+ * @generated from message dd2.v1.PushResultResponse
+ */
+export type PushResultResponse = Message<"dd2.v1.PushResultResponse"> & {
+  /**
+   * False when the lease is no longer current; the worker drops the result.
+   *
+   * @generated from field: bool accepted = 1;
+   */
+  accepted: boolean;
+};
+
+/**
+ * Describes the message dd2.v1.PushResultResponse.
+ * Use `create(PushResultResponseSchema)` to create a new message.
+ */
+export const PushResultResponseSchema: GenMessage<PushResultResponse> = /*@__PURE__*/
+  messageDesc(file_dd2_v1_worker, 22);
 
 /**
  * WorkerService is what a worker needs from the coordinator it dialled. Workers are generic: they execute programs.
@@ -950,6 +1000,16 @@ export const WorkerService: GenService<{
     methodKind: "client_streaming";
     input: typeof BulkChunkSchema;
     output: typeof PushGradientResponseSchema;
+  },
+  /**
+   * PushResult streams one large tensor of a lease's results ahead of the LeaseResult; header name `<micro-batch>/<result>`.
+   *
+   * @generated from rpc dd2.v1.WorkerService.PushResult
+   */
+  pushResult: {
+    methodKind: "client_streaming";
+    input: typeof BulkChunkSchema;
+    output: typeof PushResultResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_dd2_v1_worker, 0);
