@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { HostTensor } from '@dd2/core';
@@ -91,7 +91,16 @@ describe('opening a damaged bundle', () => {
   beforeEach(() => writeBundle(folder, contents()));
 
   it('names a missing folder', async () => {
-    await expect(openBundle(join(parent, 'absent'))).rejects.toMatchObject({ code: 'ASSET_MISSING', message: naming('absent/manifest.json does not exist'), remedy });
+    const absent = join(parent, 'absent');
+    const ways = naming(`npx dd2 prepare mnist --out ${absent}`);
+    await expect(openBundle(absent)).rejects.toMatchObject({ code: 'ASSET_MISSING', field: 'assets', message: naming(`no folder ${absent}`), remedy: ways });
+    await expect(openBundle(join(folder, 'manifest.json'))).rejects.toMatchObject({ code: 'ASSET_MISSING', field: 'assets' });
+  });
+
+  it('tells an empty folder from a missing one', async () => {
+    const empty = join(parent, 'empty');
+    await mkdir(empty);
+    await expect(openBundle(empty)).rejects.toMatchObject({ code: 'ASSET_MISSING', message: naming('empty/manifest.json does not exist'), remedy });
   });
 
   it.each(bundleFiles)('names %s when it is missing, cut or changed', async (file) => {

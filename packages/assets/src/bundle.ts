@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { HostTensor } from '@dd2/core';
+import { Dd2Error, type HostTensor } from '@dd2/core';
 import { bundleFiles, parseManifest, requireManifest, type BundleFile, type BundleManifest } from './bundle-manifest.js';
-import { assetErrors, corruptFile, unreadableFile, unwritableFile } from './file-errors.js';
+import { assetErrors, corruptFile, systemCode, unreadableFile, unwritableFile } from './file-errors.js';
 import { replaceFolder } from './replace-folder.js';
 import { readSafetensors, writeSafetensors, type FileDigest } from './safetensors.js';
 
@@ -47,6 +47,7 @@ export async function writeBundle(folder: string, contents: BundleContents): Pro
  * @throws {Dd2Error} ASSET_MISSING or ASSET_CORRUPT naming the file and the remedy
  */
 export async function openBundle(folder: string): Promise<Bundle> {
+  await requireFolder(folder);
   const path = join(folder, MANIFEST);
   const manifest = parseManifest(await readText(path), path);
   for (const name of bundleFiles) await verifyFile(join(folder, name), manifest.files[name]);
@@ -55,6 +56,17 @@ export async function openBundle(folder: string): Promise<Bundle> {
     manifest,
     read: async (name) => (await readSafetensors(join(folder, name), { expect: manifest.files[name] })).tensors,
   };
+}
+
+/** A path that is simply wrong is not damage: its remedy is another path. @throws {Dd2Error} ASSET_MISSING */
+async function requireFolder(folder: string): Promise<void> {
+  const isFolder = await stat(folder).then((found) => found.isDirectory(), (thrown: unknown) => !['ENOENT', 'ENOTDIR'].includes(systemCode(thrown) ?? ''));
+  if (isFolder) return;
+  throw new Dd2Error('ASSET_MISSING', `there is no folder ${folder}`, {
+    field: 'assets',
+    remedy: `Correct the path in the run spec, or make an asset bundle there: run \`npx dd2 prepare mnist --out ${folder}\``,
+    details: { file: folder },
+  });
 }
 
 async function readText(path: string): Promise<string> {

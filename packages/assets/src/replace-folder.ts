@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { Dd2Error } from '@dd2/core';
 import { systemCode, unwritableFile } from './file-errors.js';
@@ -7,10 +7,10 @@ import { systemCode, unwritableFile } from './file-errors.js';
 /**
  * Fills a folder so that it exists completely or not at all: `fill` writes to a temporary folder beside it, which is
  * renamed when everything is on disk. What stood there is removed afterwards, but only if it is empty or holds
- * `marker`, the file by which such folders are known.
+ * `marker`, the file by which such folders are known; without a marker, whatever it is.
  * @throws {Dd2Error} INVALID_ARGUMENT when the folder holds something else, INTERNAL when the file system refuses
  */
-export async function replaceFolder<T>(folder: string, marker: string, fill: (temporary: string) => Promise<T>): Promise<T> {
+export async function replaceFolder<T>(folder: string, marker: string | undefined, fill: (temporary: string) => Promise<T>): Promise<T> {
   const target = resolve(folder);
   const suffix = randomBytes(6).toString('hex');
   const temporary = `${target}.new-${suffix}`;
@@ -37,9 +37,15 @@ export async function replaceFolder<T>(folder: string, marker: string, fill: (te
   }
 }
 
+/** Is this the name of a folder that an interrupted `replaceFolder` has left beside its target? */
+export function isLeftover(name: string): boolean {
+  return /\.(?:new|old)-[0-9a-f]{12}$/.test(name);
+}
+
 /** Does the folder exist? */
-async function requireReplaceable(folder: string, marker: string): Promise<boolean> {
+async function requireReplaceable(folder: string, marker: string | undefined): Promise<boolean> {
   try {
+    if (marker === undefined) return await lstat(folder).then(() => true);
     const names = await readdir(folder);
     if (names.length === 0 || names.includes(marker)) return true;
   } catch (thrown) {

@@ -1,4 +1,4 @@
-import { Dd2Error, type DType, type HostTensor } from '@dd2/core';
+import { Dd2Error, type DType } from '@dd2/core';
 import { z } from 'zod';
 import { corruptFile, type FileErrors } from './file-errors.js';
 
@@ -23,6 +23,12 @@ const formats = {
 
 type FormatName = (typeof formats)[DType]['name'];
 const dtypeOf: Record<FormatName, DType> = { F64: 'float64', I64: 'int64', F32: 'float32', I32: 'int32', U8: 'uint8', BOOL: 'bool' };
+
+/** A tensor as a header describes it. */
+export interface TensorShape {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+}
 
 /** Where a tensor lies: `from` and `to` count bytes from the end of the header. */
 export interface TensorEntry {
@@ -52,23 +58,18 @@ const metadataSchema = z.record(z.string(), z.string());
  * The order of tensors in a file: wide elements first, so that every tensor is aligned, then by name, so that equal
  * tensors give equal bytes.
  */
-export function inFileOrder(tensors: Readonly<Record<string, HostTensor>>): [string, HostTensor][] {
+export function inFileOrder<T extends TensorShape>(tensors: Readonly<Record<string, T>>): [string, T][] {
   return Object.entries(tensors).sort(([nameA, a], [nameB, b]) => formats[b.dtype].bytes - formats[a.dtype].bytes || (nameA < nameB ? -1 : 1));
 }
 
-/** Prefix and JSON of the header, padded with spaces to a multiple of 8 bytes. @throws {Dd2Error} INVALID_ARGUMENT for a tensor that contradicts itself */
-export function encodeHeader(ordered: readonly (readonly [string, HostTensor])[], metadata: Readonly<Record<string, string>>): Uint8Array {
+/** Prefix and JSON of the header, padded with spaces to a multiple of 8 bytes. @throws {Dd2Error} INVALID_ARGUMENT for a name that is taken */
+export function encodeHeader(ordered: readonly (readonly [string, TensorShape])[], metadata: Readonly<Record<string, string>>): Uint8Array {
   const fields: [string, unknown][] = Object.keys(metadata).length > 0 ? [[METADATA_KEY, metadata]] : [];
   let at = 0;
   for (const [name, tensor] of ordered) {
-    if (name === METADATA_KEY || elements(tensor.shape) !== tensor.data.length) {
-      throw new Dd2Error('INVALID_ARGUMENT', `"${name}" cannot be written as a tensor: shape [${tensor.shape.join(', ')}], ${tensor.data.length} elements`, {
-        field: name,
-        remedy: `Give as many elements as the shape says; the name ${METADATA_KEY} is taken`,
-      });
-    }
+    if (name === METADATA_KEY) throw new Dd2Error('INVALID_ARGUMENT', 'a tensor cannot have the name of the metadata', { field: name, remedy: 'Give it another name' });
     const format = formats[tensor.dtype];
-    const to = at + tensor.data.length * format.bytes;
+    const to = at + bytesOfTensor(tensor);
     fields.push([name, { dtype: format.name, shape: tensor.shape, data_offsets: [at, to] }]);
     at = to;
   }
@@ -99,7 +100,7 @@ export function decodeHeader(json: Uint8Array, dataBytes: number, file: string, 
     if (!parsed.success) throw corruptFile(errors, file, describe(parsed.error), name, parsed.error);
     const { dtype, shape, data_offsets: [from, to] } = parsed.data;
     const entry = { name, dtype: dtypeOf[dtype], shape, from, to };
-    if (to - from !== elements(shape) * formats[entry.dtype].bytes) {
+    if (to - from !== bytesOfTensor(entry)) {
       throw corruptFile(errors, file, `${dtype} [${shape.join(', ')}] does not take the bytes ${from} to ${to}`, name);
     }
     entries.push(entry);
@@ -153,6 +154,10 @@ function describe(error: z.ZodError): string {
   return issue ? `${[...issue.path].join('.') || 'the tensor'}: ${issue.message}` : 'the tensor is not described correctly';
 }
 
-function elements(shape: readonly number[]): number {
+export function bytesOfTensor({ dtype, shape }: TensorShape): number {
+  return elements(shape) * formats[dtype].bytes;
+}
+
+export function elements(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }

@@ -6,7 +6,7 @@ import { Dd2Error, type HostTensor } from '@dd2/core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkpointErrors } from './file-errors.js';
-import { encodeSafetensors, readSafetensors, writeSafetensors, type SafetensorsFile } from './safetensors.js';
+import { encodeSafetensors, encodeSafetensorsFrom, readSafetensors, writeSafetensors, type SafetensorsFile } from './safetensors.js';
 
 let folder: string;
 let path: string;
@@ -117,6 +117,15 @@ describe('writing and reading', () => {
     await expect(writeSafetensors(target, { a: { dtype: 'float32', shape: [3], data: new Float32Array(2) } })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', field: 'a' });
     await expect(writeSafetensors(target, { __metadata__: { dtype: 'float32', shape: [1], data: new Float32Array(1) } })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
     await expect(readFile(target)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  it('gives the same bytes for tensors that lie in pieces', () => {
+    const data = Float32Array.from({ length: 10 }, (_, i) => i / 3);
+    const whole = bytesOf({ a: { dtype: 'float32', shape: [4], data: data.slice(0, 4) }, b: { dtype: 'float32', shape: [2, 3], data: data.slice(4) } });
+    const tensors = { b: { dtype: 'float32', shape: [2, 3], from: 16, to: 40 }, a: { dtype: 'float32', shape: [4], from: 0, to: 16 } } as const;
+    const { bytes, chunks } = encodeSafetensorsFrom(tensors, (_, { from, to }) => [new Uint8Array(data.buffer, from, 5), new Uint8Array(data.buffer, from + 5, to - from - 5)]);
+    expect(Buffer.compare(Buffer.concat([...chunks]), whole)).toBe(0);
+    expect(bytes).toBe(whole.length);
   });
 
   it('reports an unwritable place', async () => {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { open, rm, type FileHandle } from 'node:fs/promises';
-import type { DType, HostTensor, TypedArrayOf } from '@dd2/core';
+import { Dd2Error, type DType, type HostTensor, type TypedArrayOf } from '@dd2/core';
 import { assetErrors, corruptFile, unreadableFile, unwritableFile, type FileErrors } from './file-errors.js';
-import { decodeHeader, encodeHeader, HEADER_PREFIX_BYTES, inFileOrder, type TensorEntry } from './safetensors-header.js';
+import { bytesOfTensor, decodeHeader, elements, encodeHeader, HEADER_PREFIX_BYTES, inFileOrder, type TensorEntry, type TensorShape } from './safetensors-header.js';
 
 /** Bytes per write, read and hash step: the event loop is free in between, and no file needs one buffer of its size. */
 const CHUNK_BYTES = 4 * 1024 * 1024;
@@ -38,10 +38,29 @@ export interface SafetensorsFile {
  * @throws {Dd2Error} INVALID_ARGUMENT for a tensor that contradicts itself
  */
 export function encodeSafetensors(tensors: Readonly<Record<string, HostTensor>>, metadata: Readonly<Record<string, string>> = {}): { bytes: number; chunks: Iterable<Uint8Array> } {
+  for (const [name, { shape, data }] of Object.entries(tensors)) {
+    if (elements(shape) === data.length) continue;
+    throw new Dd2Error('INVALID_ARGUMENT', `"${name}" cannot be written as a tensor: shape [${shape.join(', ')}], ${data.length} elements`, { field: name, remedy: 'Give as many elements as the shape says' });
+  }
+  return encodeSafetensorsFrom(tensors, (_, { data }) => [bytesOf(data)], metadata);
+}
+
+/**
+ * As `encodeSafetensors`, for tensors that lie in pieces: `piecesOf` gives those of one, in order; together they have the bytes that
+ * its shape says.
+ */
+export function encodeSafetensorsFrom<T extends TensorShape>(
+  tensors: Readonly<Record<string, T>>,
+  piecesOf: (name: string, tensor: T) => Iterable<Uint8Array>,
+  metadata: Readonly<Record<string, string>> = {},
+): { bytes: number; chunks: Iterable<Uint8Array> } {
   const ordered = inFileOrder(tensors);
   const header = encodeHeader(ordered, metadata);
-  const bytes = ordered.reduce((sum, [, tensor]) => sum + tensor.data.byteLength, header.byteLength);
-  return { bytes, chunks: chunksOf([header, ...ordered.map(([, tensor]) => bytesOf(tensor.data))]) };
+  function* parts(): Iterable<Uint8Array> {
+    yield header;
+    for (const [name, tensor] of ordered) yield* piecesOf(name, tensor);
+  }
+  return { bytes: ordered.reduce((sum, [, tensor]) => sum + bytesOfTensor(tensor), header.byteLength), chunks: chunksOf(parts()) };
 }
 
 /**
@@ -144,7 +163,7 @@ const constructors: { [T in DType]: new (length: number) => TypedArrayOf[T] } = 
 function allocate({ name, dtype, shape, from, to }: TensorEntry, path: string, errors: FileErrors): HostTensor {
   const Constructor = constructors[dtype];
   try {
-    return { dtype, shape, data: new Constructor(shape.reduce((product, size) => product * size, 1)) };
+    return { dtype, shape, data: new Constructor(elements(shape)) };
   } catch (cause) {
     throw corruptFile(errors, path, `a tensor of ${to - from} bytes does not fit this machine`, name, cause);
   }
