@@ -1,6 +1,7 @@
 import type { Block, Kernels } from '@dd2/engine';
 import type { OptimizerSpec } from '@dd2/core';
 import { ReductionTree, type Span } from './reduction-tree.js';
+import { ShardSnapshots } from './shard-snapshots.js';
 
 /**
  * A network's parameters are one flat float32 vector, cut into shards: the unit of streaming, reducing, optimizing,
@@ -37,23 +38,24 @@ export interface OptimizerStep {
 export class Aggregator {
   readonly #vectors = new Map<string, Map<number, Block>>();
   readonly #spare = new Map<number, Block[]>();
+  readonly #snapshots = new ShardSnapshots();
   #reduction: { readonly update: number; readonly network: string; readonly trees: Map<number, ReductionTree<Block>> } | undefined;
 
   constructor(readonly kernels: Kernels) {}
 
   /** Sets one shard of a vector, allocating it at first use. */
   load(vector: string, shard: number, data: Float32Array): void {
-    this.#shard(vector, shard, data.length).view().set(data);
+    this.#changing(vector, shard, data.length).view().set(data);
   }
 
   /** Vector `to` becomes a copy of `from`. */
   copy(from: string, to: string): void {
-    for (const [shard, block] of this.#require(from)) this.kernels.copy(this.#shard(to, shard, block.length), block);
+    for (const [shard, block] of this.#require(from)) this.kernels.copy(this.#changing(to, shard, block.length), block);
   }
 
   /** Vector `name` becomes zeros in the shape of `like`. */
   zero(name: string, like: string): void {
-    for (const [shard, block] of this.#require(like)) this.#shard(name, shard, block.length).view().fill(0);
+    for (const [shard, block] of this.#require(like)) this.#changing(name, shard, block.length).view().fill(0);
   }
 
   /** Opens the reduction of an update; what is left of the one before is given back. */
@@ -77,13 +79,12 @@ export class Aggregator {
   }
 
   /**
-   * Adds one shard of the gradient of micro-batches [from, to), which `fill` writes into place. Returns the sum of squares of
-   * the shard's total once the last one is in, otherwise undefined. Contributions to another update than the open one are
-   * ignored.
+   * Adds one shard of the gradient of micro-batches [from, to), which `fill` writes into place, if it is finite. Returns the
+   * sum of squares of the shard's total once the last one is in. Contributions to another update than the open one are ignored.
    */
-  contribute(update: number, span: Span, shard: number, fill: (target: Float32Array) => void): number | undefined {
+  contribute(update: number, span: Span, shard: number, fill: (target: Float32Array) => void): { readonly finite: boolean; readonly sumOfSquares?: number | undefined } {
     const tree = this.#reduction?.update === update ? this.#reduction.trees.get(shard) : undefined;
-    if (!tree || tree.root) return undefined;
+    if (!tree || tree.root) return { finite: true };
     const block = this.#acquire(this.#existing(this.#reduction?.network ?? '', shard).length);
     try {
       fill(block.view());
@@ -91,8 +92,12 @@ export class Aggregator {
       this.#release(block);
       throw error;
     }
+    if (!this.kernels.isFinite(block)) {
+      this.#release(block);
+      return { finite: false };
+    }
     tree.offer(span, block);
-    return tree.root && this.kernels.sumOfSquares(tree.root);
+    return { finite: true, sumOfSquares: tree.root && this.kernels.sumOfSquares(tree.root) };
   }
 
   /** Shards of the open reduction that live here. */
@@ -105,7 +110,9 @@ export class Aggregator {
     for (const [shard, parameters] of this.#require(step.network)) {
       const gradient = this.#reduction?.trees.get(shard)?.root;
       if (!gradient) throw new RangeError(`shard ${shard} of ${step.network} is not reduced yet`);
-      this.kernels.adamw(parameters, gradient, this.#existing(`${step.network}.m`, shard), this.#existing(`${step.network}.v`, shard), {
+      const [first, second] = [this.#existing(`${step.network}.m`, shard), this.#existing(`${step.network}.v`, shard)];
+      for (const block of [parameters, first, second]) this.#snapshots.beforeChange(block);
+      this.kernels.adamw(parameters, gradient, first, second, {
         lr: step.learningRate,
         beta1: step.optimizer.betas[0],
         beta2: step.optimizer.betas[1],
@@ -114,7 +121,10 @@ export class Aggregator {
         step: step.step + 1,
         gradientScale: step.gradientScale,
       });
-      if (step.ema) this.kernels.ema(this.#existing(step.ema.vector, shard), parameters, step.ema.decay);
+      if (!step.ema) continue;
+      const average = this.#existing(step.ema.vector, shard);
+      this.#snapshots.beforeChange(average);
+      this.kernels.ema(average, parameters, step.ema.decay);
     }
   }
 
@@ -123,9 +133,20 @@ export class Aggregator {
     return new Map([...this.#require(vector)].map(([shard, block]) => [shard, block.view()]));
   }
 
-  /** Copies of the vector's shards, by shard index. */
-  read(vector: string): Map<number, Float32Array<ArrayBuffer>> {
-    return new Map([...this.views(vector)].map(([shard, view]) => [shard, new Float32Array(view)]));
+  /**
+   * Copies the vectors as they are now to `parts`, of which each begins with shard `first`, by and by: call `copyNext` when there
+   * is nothing else to do. `complete` is called when all is copied.
+   */
+  snapshot(parts: Readonly<Record<string, SharedArrayBuffer>>, first: number, complete: () => void): void {
+    const shards = Object.entries(parts).flatMap(([vector, part]) =>
+      [...this.#require(vector)].map(([shard, block]) => ({ block, target: new Float32Array(part, (shard - first) * SHARD_BYTES, block.length) })),
+    );
+    this.#snapshots.take(shards, complete);
+  }
+
+  /** Goes on with the open snapshots. @returns whether there is more to copy */
+  copyNext(): boolean {
+    return this.#snapshots.copyNext();
   }
 
   #require(vector: string): Map<number, Block> {
@@ -140,11 +161,13 @@ export class Aggregator {
     return block;
   }
 
-  #shard(vector: string, shard: number, length: number): Block {
+  /** The shard, made at first use, whose content is about to change. */
+  #changing(vector: string, shard: number, length: number): Block {
     const shards = this.#vectors.get(vector) ?? new Map<number, Block>();
     this.#vectors.set(vector, shards);
     const block = shards.get(shard) ?? this.kernels.allocate(length);
     shards.set(shard, block);
+    this.#snapshots.beforeChange(block);
     return block;
   }
 

@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { Dd2Error, type ErrorCode } from '@dd2/core';
 import { SHARD_FLOATS, shardCount, shardLength, type OptimizerStep } from './aggregator.js';
 import type { Span } from './reduction-tree.js';
+import type { StateCopy } from './state-copy.js';
 
 interface ShardData {
   readonly shard: number;
@@ -14,33 +15,37 @@ type Command =
   | { readonly op: 'zero'; readonly vector: string; readonly like: string }
   | { readonly op: 'open'; readonly update: number; readonly network: string; readonly microBatches: number }
   | { readonly op: 'optimize'; readonly step: OptimizerStep }
+  | { readonly op: 'contribute'; readonly update: number; readonly span: Span; readonly shard: number; readonly data: ArrayBuffer }
   | { readonly op: 'contributeFile'; readonly update: number; readonly span: Span; readonly path: string; readonly size: number }
-  | { readonly op: 'read'; readonly vector: string }
+  | { readonly op: 'snapshot'; readonly parts: Readonly<Record<string, SharedArrayBuffer>>; readonly first: number }
   | { readonly op: 'write'; readonly vector: string; readonly path: string };
 
-export type AggregatorMessage =
-  | (Command & { readonly id: number })
-  | { readonly op: 'contribute'; readonly update: number; readonly span: Span; readonly shard: number; readonly data: ArrayBuffer };
+export type AggregatorMessage = Command & { readonly id: number };
 
 export type AggregatorReply =
-  | { readonly event: 'done'; readonly id: number; readonly shards?: readonly ShardData[] }
-  | { readonly event: 'failed'; readonly id: number | undefined; readonly code: ErrorCode; readonly message: string }
+  | { readonly event: 'done'; readonly id: number; readonly finite?: boolean }
+  | { readonly event: 'failed'; readonly id: number; readonly code: ErrorCode; readonly message: string }
   | { readonly event: 'reduced'; readonly update: number; readonly shard: number; readonly sumOfSquares: number };
 
-/** An update's reduction while contributions arrive. */
+/** An update's reduction while contributions arrive. Shards with elements that are not finite are never added. */
 export interface Reduction {
-  /** Adds one shard of the gradient of micro-batches [from, to); the bytes are copied. */
-  contribute(span: Span, shard: number, bytes: Uint8Array): void;
-  /** Adds the whole gradient of micro-batches [from, to) from a file of raw float32 values. Rejects when it is not that. */
-  contributeFile(span: Span, path: string): Promise<void>;
-  /** Resolves with the sum of squares of the summed gradient once every shard has every micro-batch. */
+  /** Adds one shard of the gradient of micro-batches [from, to); the bytes are copied. Resolves with whether it is finite. */
+  contribute(span: Span, shard: number, bytes: Uint8Array): Promise<boolean>;
+  /**
+   * Adds the whole gradient of micro-batches [from, to) from a file of raw float32 values. Resolves with whether it is finite.
+   * Rejects with PROTOCOL when it is no gradient, with UNAVAILABLE when the file cannot be read.
+   */
+  contributeFile(span: Span, path: string): Promise<boolean>;
+  /** A gradient is in truth not finite: neither is the sum, and nothing more need come. */
+  contributeNonFinite(): void;
+  /** Resolves with the sum of squares of the summed gradient once every shard has every micro-batch; NaN when it is not finite. */
   readonly complete: Promise<number>;
 }
 
 /** The shards of a run's vectors, spread in contiguous ranges over aggregator threads. */
 export class Aggregators {
   readonly #threads: Worker[];
-  readonly #waiting = new Map<number, { resolve: (shards: readonly ShardData[]) => void; reject: (error: Error) => void }>();
+  readonly #waiting = new Map<number, { resolve: (finite: boolean) => void; reject: (error: Error) => void }>();
   #nextId = 1;
   #reduction: { readonly update: number; readonly sums: (number | undefined)[]; missing: number; resolve: (sum: number) => void; reject: (error: Error) => void } | undefined;
   #failure: Error | undefined;
@@ -91,13 +96,14 @@ export class Aggregators {
     complete.catch(() => undefined); // whoever awaits it hears of it; nobody may be waiting yet
     return {
       complete,
-      contribute: (span, shard, bytes) => {
+      contribute: async (span, shard, bytes) => {
         const data = new ArrayBuffer(bytes.byteLength);
         new Uint8Array(data).set(bytes);
-        this.#threads[this.#threadOf(shard)]?.postMessage({ op: 'contribute', update, span, shard, data } satisfies AggregatorMessage, [data]);
+        return this.#send(this.#threadOf(shard), { op: 'contribute', update, span, shard, data }, [data]);
       },
-      contributeFile: async (span, path) => {
-        await this.#broadcast({ op: 'contributeFile', update, span, path, size });
+      contributeFile: (span, path) => this.#broadcast({ op: 'contributeFile', update, span, path, size }),
+      contributeNonFinite: () => {
+        if (this.#reduction?.update === update) this.#reduction.resolve(NaN);
       },
     };
   }
@@ -106,10 +112,21 @@ export class Aggregators {
     await this.#broadcast({ op: 'optimize', step });
   }
 
-  /** The shards of a vector in order; together they are its float32 values. */
-  async read(vector: string): Promise<Uint8Array[]> {
-    const parts = await this.#broadcast({ op: 'read', vector });
-    return parts.sort((a, b) => a.shard - b.shard).map(({ data }) => new Uint8Array(data));
+  /** Room for `snapshot` of vectors that have all `size` elements. */
+  allocateCopy(vectors: readonly string[]): StateCopy {
+    const start = (thread: number): number => Math.min(this.size, this.#firstShardOf(thread) * SHARD_FLOATS);
+    return Object.fromEntries(vectors.map((vector) => [vector, this.#threads.map((_, thread) => new SharedArrayBuffer((start(thread + 1) - start(thread)) * 4))]));
+  }
+
+  /** Copies the vectors as they are now, whatever is called after; resolves when the copy is complete. */
+  async snapshot(copy: StateCopy): Promise<void> {
+    await Promise.all(
+      this.#threads.map((_, thread) => {
+        const parts: Record<string, SharedArrayBuffer> = {};
+        for (const [vector, { [thread]: part }] of Object.entries(copy)) if (part) parts[vector] = part;
+        return this.#send(thread, { op: 'snapshot', parts, first: this.#firstShardOf(thread) });
+      }),
+    );
   }
 
   /** Writes a vector's raw float32 values to a new file. */
@@ -126,11 +143,17 @@ export class Aggregators {
     return Math.min(this.#threads.length - 1, Math.floor((shard * this.#threads.length) / shardCount(this.size)));
   }
 
-  async #broadcast(command: Command): Promise<ShardData[]> {
-    return (await Promise.all(this.#threads.map((_, thread) => this.#send(thread, command)))).flat();
+  #firstShardOf(thread: number): number {
+    return Math.ceil((thread * shardCount(this.size)) / this.#threads.length);
   }
 
-  #send(thread: number, command: Command, transfer: ArrayBuffer[] = []): Promise<readonly ShardData[]> {
+  /** @returns whether everything that was added is finite */
+  async #broadcast(command: Command): Promise<boolean> {
+    const answers = await Promise.all(this.#threads.map((_, thread) => this.#send(thread, command)));
+    return answers.every((finite) => finite);
+  }
+
+  #send(thread: number, command: Command, transfer: ArrayBuffer[] = []): Promise<boolean> {
     if (this.#failure) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
       const id = this.#nextId++;
@@ -151,16 +174,13 @@ export class Aggregators {
         return;
       }
       case 'done':
-        this.#waiting.get(reply.id)?.resolve(reply.shards ?? []);
+        this.#waiting.get(reply.id)?.resolve(reply.finite ?? true);
         this.#waiting.delete(reply.id);
         return;
-      case 'failed': {
-        const error = new Dd2Error(reply.code, reply.message);
-        if (reply.id === undefined) return this.#fail(error);
-        this.#waiting.get(reply.id)?.reject(error);
+      case 'failed':
+        this.#waiting.get(reply.id)?.reject(new Dd2Error(reply.code, reply.message));
         this.#waiting.delete(reply.id);
         return;
-      }
     }
   }
 
