@@ -19,12 +19,16 @@ export class ContentStore {
     return this.#contents.get(id)?.parts;
   }
 
-  /** Gives up what belongs to nobody else. */
-  release(owner: string): void {
+  /** Gives up what belongs to nobody else, and returns its ids: workers need not keep it either. */
+  release(owner: string): string[] {
+    const released: string[] = [];
     for (const [id, { owners }] of this.#contents) {
       owners.delete(owner);
-      if (owners.size === 0) this.#contents.delete(id);
+      if (owners.size > 0) continue;
+      this.#contents.delete(id);
+      released.push(id);
     }
+    return released;
   }
 
   #add(id: string, parts: readonly Uint8Array[]): { readonly owners: Set<string> } {

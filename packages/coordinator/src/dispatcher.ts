@@ -1,5 +1,5 @@
-import { Dd2Error, type HostTensor } from '@dd2/core';
-import { LeaseTable, type JobRequest, type Lease } from './lease-table.js';
+import { Dd2Error, type HostTensor, type ProgramSignature } from '@dd2/core';
+import { LeaseTable, type JobRequest, type Lease, type PutAside, type Shortage, type WorkerTraits } from './lease-table.js';
 import type { Reduction } from './aggregators.js';
 import type { PublishedParameters } from './parameter-store.js';
 
@@ -7,6 +7,8 @@ import type { PublishedParameters } from './parameter-store.js';
 export interface Job extends JobRequest {
   readonly runId: string;
   readonly programId: string;
+  /** what the program returns: results of any other kind are refused */
+  readonly signature: Pick<ProgramSignature, 'metrics' | 'results'>;
   readonly seed: number;
   /** update number in the random counter */
   readonly update: number;
@@ -15,6 +17,8 @@ export interface Job extends JobRequest {
   readonly parameters: Readonly<Record<string, PublishedParameters>>;
   /** content ids by the program's asset name */
   readonly assets: Readonly<Record<string, string>>;
+  /** what each micro-batch is given, in their order: content ids by the names of the program's signature */
+  readonly inputs?: readonly Readonly<Record<string, string>>[];
   /** where gradients go, and how many float32 elements they have */
   readonly gradient?: { readonly reduction: Reduction; readonly size: number };
 }
@@ -30,6 +34,8 @@ export interface LeaseReport {
   readonly microBatches: readonly MicroBatchOutcome[];
   readonly computeMs: number;
   readonly transferMs: number;
+  /** whether every metric and every result is finite */
+  readonly finite: boolean;
 }
 
 export interface JobOutcome {
@@ -41,10 +47,31 @@ export interface JobOutcome {
   readonly totalComputeMs: number;
 }
 
+/** What no later lease will name: contents (programs, assets) by id, and the parameters of a run. */
+export interface Forgettable {
+  readonly contents?: readonly string[];
+  readonly runId?: string;
+}
+
 /** How the dispatcher reaches a connected worker. */
 export interface WorkerLink {
   lease(lease: Lease<Job>): void;
   revoke(lease: Lease<Job>): void;
+  forget(what: Forgettable): void;
+  /** The worker gets no lease for so long, because of errors like this one. */
+  putAside(ms: number, error: Dd2Error): void;
+}
+
+export interface DispatcherOptions {
+  /** an update is begun only while so many workers are there that could compute it (default 1) */
+  readonly minWorkers?: number | undefined;
+  /**
+   * The work of a run has begun to wait, for what the words say, or waits for something else now; undefined: it goes on. A
+   * job that is aborted while it waits says nothing more.
+   */
+  readonly onWaiting?: (runId: string, waitingFor: string | undefined) => void;
+  /** milliseconds, monotonic; a test's clock */
+  readonly now?: () => number;
 }
 
 interface JobProgress {
@@ -56,7 +83,8 @@ interface JobProgress {
 
 interface LeaseProgress {
   report?: LeaseReport;
-  gradientReceived: boolean;
+  /** whether the gradient, which is complete, is finite */
+  gradient?: { readonly finite: boolean };
 }
 
 /**
@@ -64,29 +92,51 @@ interface LeaseProgress {
  * the clock, the links and the promises. A lease counts as done when its report and its whole gradient have arrived.
  */
 export class Dispatcher {
-  readonly #table = new LeaseTable<Job>();
+  readonly #table: LeaseTable<Job>;
+  readonly #now: () => number;
+  readonly #onWaiting: NonNullable<DispatcherOptions['onWaiting']>;
   readonly #links = new Map<string, WorkerLink>();
   readonly #jobs = new Map<Job, JobProgress>();
   readonly #progress = new Map<number, LeaseProgress>();
+  /** in words, by run */
+  #waitingFor: ReadonlyMap<string, string> = new Map();
+
+  constructor({ minWorkers = 1, onWaiting = () => undefined, now = () => performance.now() }: DispatcherOptions = {}) {
+    this.#table = new LeaseTable(minWorkers);
+    this.#onWaiting = onWaiting;
+    this.#now = now;
+  }
 
   get workerCount(): number {
     return this.#links.size;
   }
 
-  join(worker: string, capacity: number, execution: string, link: WorkerLink): void {
+  join(worker: string, traits: WorkerTraits, link: WorkerLink): void {
     this.#links.set(worker, link);
-    this.#table.join(worker, capacity, execution);
+    this.#table.join(worker, traits);
     this.#assign();
   }
 
-  drain(worker: string): void {
-    this.#table.drain(worker);
+  /** The worker gets no more work and finishes only the lease that it names; its other leases go to others at once. */
+  drain(worker: string, finishes?: number): void {
+    for (const { id } of this.#table.drain(worker, finishes)) this.#progress.delete(id);
+    this.#assign();
   }
 
   leave(worker: string): void {
     this.#links.delete(worker);
     for (const { id } of this.#table.leave(worker)) this.#progress.delete(id);
     this.#assign();
+  }
+
+  /** Tells every worker what it need not keep. */
+  forget(what: Forgettable): void {
+    for (const link of this.#links.values()) link.forget(what);
+  }
+
+  /** What the work of a run waits for, in a few words, if it waits. */
+  waitingFor(runId: string): string | undefined {
+    return this.#waitingFor.get(runId);
   }
 
   /** Resolves when every micro-batch has a result; rejects when the job is aborted or cannot be computed. */
@@ -110,11 +160,11 @@ export class Dispatcher {
     return this.#table.find(leaseId);
   }
 
-  /** The whole gradient of the lease has been handed to its reduction. */
-  gradientReceived(leaseId: number): void {
+  /** The whole gradient of the lease has arrived; what is finite of it has been added to its reduction. */
+  gradientReceived(leaseId: number, finite = true): void {
     const progress = this.#leaseProgress(leaseId);
     if (!progress) return;
-    progress.gradientReceived = true;
+    progress.gradient = { finite };
     this.#settle(leaseId, progress);
   }
 
@@ -129,29 +179,42 @@ export class Dispatcher {
     const lease = this.#table.find(leaseId);
     if (!lease) return;
     this.#progress.delete(leaseId);
-    if (this.#table.fail(leaseId)) this.#end(lease.job, (progress) => progress.reject(error));
+    const { giveUp, aside } = this.#table.fail(leaseId, this.#now());
+    this.#tellAside(aside, error);
+    if (giveUp) this.#end(lease.job, (progress) => progress.reject(error));
     else this.#assign();
   }
 
-  /** Looks for stragglers; called about once a second. */
+  /** The lease must be computed again, through nobody's fault. */
+  giveBack(leaseId: number): void {
+    this.#progress.delete(leaseId);
+    this.#table.giveBack(leaseId);
+    this.#assign();
+  }
+
+  /** Looks for stragglers and for workers that were put aside; called about once a second. */
   tick(): void {
     this.#assign();
   }
 
   #leaseProgress(leaseId: number): LeaseProgress | undefined {
     if (!this.#table.find(leaseId)) return undefined;
-    const progress = this.#progress.get(leaseId) ?? { gradientReceived: false };
+    const progress = this.#progress.get(leaseId) ?? {};
     this.#progress.set(leaseId, progress);
     return progress;
   }
 
-  #settle(leaseId: number, { report, gradientReceived }: LeaseProgress): void {
+  #settle(leaseId: number, { report, gradient }: LeaseProgress): void {
     const lease = this.#table.find(leaseId);
-    if (!lease || !report || (lease.job.gradient && !gradientReceived)) return;
-    const done = this.#table.complete(leaseId, performance.now());
+    if (!lease || !report || (lease.job.gradient && !gradient)) return;
     this.#progress.delete(leaseId);
+    const finite = report.finite && gradient?.finite !== false;
+    if (!finite && !this.#table.doubt(leaseId)) return this.#assign();
+    if (gradient?.finite === false) lease.job.gradient?.reduction.contributeNonFinite();
+    const done = this.#table.complete(leaseId, this.#now(), finite);
     const progress = this.#jobs.get(lease.job);
     if (!done || !progress) return;
+    this.#tellAside(done.aside, new Dd2Error('NON_FINITE', 'the worker returned values that are not finite where another one returned finite ones'));
     for (const other of done.superfluous) {
       this.#progress.delete(other.id);
       this.#links.get(other.worker)?.revoke(other);
@@ -182,6 +245,30 @@ export class Dispatcher {
   }
 
   #assign(): void {
-    for (const lease of this.#table.assign(performance.now())) this.#links.get(lease.worker)?.lease(lease);
+    for (const lease of this.#table.assign(this.#now())) this.#links.get(lease.worker)?.lease(lease);
+    this.#tellWaiting();
   }
+
+  #tellAside(aside: PutAside | undefined, error: Dd2Error): void {
+    if (aside) this.#links.get(aside.worker)?.putAside(aside.ms, error);
+  }
+
+  #tellWaiting(): void {
+    const before = this.#waitingFor;
+    const after = new Map<string, string>();
+    const going = new Set<string>();
+    for (const job of this.#jobs.keys()) {
+      const shortage = this.#table.shortage(job);
+      if (!shortage) going.add(job.runId);
+      else if (!after.has(job.runId)) after.set(job.runId, inWords(job, shortage));
+    }
+    this.#waitingFor = after;
+    for (const [runId, words] of after) if (before.get(runId) !== words) this.#onWaiting(runId, words);
+    for (const runId of before.keys()) if (!after.has(runId) && going.has(runId)) this.#onWaiting(runId, undefined);
+  }
+}
+
+function inWords({ pool, execution }: Job, { needed, suited }: Shortage): string {
+  if (pool === 'teacher') return 'a teacher pool: start `dd2 worker --role teacher`';
+  return needed > 1 ? `${suited} of ${needed} workers (${execution})` : `a worker (${execution})`;
 }

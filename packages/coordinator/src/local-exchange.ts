@@ -4,6 +4,7 @@ import { mkdir, readdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Dd2Error } from '@dd2/core';
+import { isAlive } from './process-identity.js';
 
 const SHARED_MEMORY = '/dev/shm';
 /** Less room than this in shared memory, and the data folder is used. */
@@ -68,15 +69,6 @@ async function removeAbandoned(parent: string, identity: string): Promise<void> 
   for (const name of await readdir(parent)) {
     const pid = new RegExp(`^dd2-${identity}-(\\d+)$`).exec(name)?.[1];
     if (pid !== undefined && !isAlive(Number(pid))) await rm(join(parent, name), { recursive: true, force: true });
-  }
-}
-
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 

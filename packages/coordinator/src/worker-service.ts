@@ -3,10 +3,8 @@ import { basename } from 'node:path';
 import { Dd2Error } from '@dd2/core';
 import {
   fromErrorDetail,
-  fromNamedTensors,
   fromStatus,
   PROTOCOL_VERSION,
-  receiveBulk,
   sendBulk,
   type ControlRequest,
   type ControlResponseSchema,
@@ -17,14 +15,18 @@ import {
   type WorkerService,
 } from '@dd2/proto';
 import type { Logger } from 'pino';
-import { SHARD_BYTES, shardLength } from './aggregator.js';
+import { SHARD_BYTES } from './aggregator.js';
 import type { ContentStore } from './content-store.js';
 import { ControlMessages } from './control-messages.js';
 import { executionKind } from './execution-kind.js';
-import type { Dispatcher, Job, LeaseReport, MicroBatchOutcome } from './dispatcher.js';
+import type { Dispatcher, Job } from './dispatcher.js';
+import { receiveGradient } from './gradient-upload.js';
+import { findLease, wireId, type LeaseReference } from './lease-id.js';
+import { leaseReport } from './lease-report.js';
 import type { Lease } from './lease-table.js';
 import type { LocalExchange } from './local-exchange.js';
 import { readPublished, type ParameterStore } from './parameter-store.js';
+import { ResultUploads } from './result-uploads.js';
 
 type ControlMessage = NonNullable<MessageInitShape<typeof ControlResponseSchema>['message']>;
 
@@ -33,16 +35,21 @@ const HEARTBEAT = { intervalMs: 1_000, timeoutMs: 5_000 };
 const MAX_HELLO_TEXT = 256;
 /** leases that one worker may hold at once, whatever it asks for */
 const MAX_CAPACITY = 8;
+/** groups that leases are placed on; the empty one takes everything else */
+const POOLS = ['', 'teacher'];
 
 /** A connected worker, for people. */
 export interface ConnectedWorker {
   readonly session: string;
   readonly hello: Hello;
-  readonly joinedAt: Date;
 }
 
 export interface WorkerServiceOptions {
+  /** named in Welcome: workers tell by it and the epoch whether a coordinator has been replaced */
+  readonly clusterId: string;
   readonly epoch: bigint;
+  /** fires when another coordinator has taken over: the sessions end, and no message counts any more */
+  readonly fenceLost: AbortSignal;
   readonly dispatcher: Dispatcher;
   readonly contents: ContentStore;
   readonly exchange: LocalExchange;
@@ -53,12 +60,31 @@ export interface WorkerServiceOptions {
   readonly onWorkers: (change: 'joined' | 'left', worker: ConnectedWorker) => void;
 }
 
+interface OpenSession {
+  readonly send: (message: ControlMessage) => void;
+  /** The worker is told to dial again. */
+  readonly end: () => void;
+  /** The worker has a newer session. */
+  readonly replace: () => void;
+  /** it does not use the local exchange */
+  streamOnly: boolean;
+}
+
 /** The coordinator's side of WorkerService: sessions, leases, and the bulk streams. */
 export class WorkerSessions {
   readonly #workers = new Map<string, ConnectedWorker>();
-  readonly #endSession = new Set<() => void>();
+  readonly #uploads = new ResultUploads({
+    find: (header) => this.#current(header),
+    onRefused: (lease, error) => {
+      this.options.logger.warn({ lease: lease.id, err: error }, 'a result was refused');
+      this.options.dispatcher.failed(lease.id, error);
+    },
+  });
+  readonly #sessions = new Map<string, OpenSession>();
 
-  constructor(readonly options: WorkerServiceOptions) {}
+  constructor(readonly options: WorkerServiceOptions) {
+    options.fenceLost.addEventListener('abort', () => this.end(), { once: true });
+  }
 
   get workers(): readonly ConnectedWorker[] {
     return [...this.#workers.values()];
@@ -66,11 +92,11 @@ export class WorkerSessions {
 
   /** Ends every session; workers that are told to reconnect dial again. */
   end(): void {
-    for (const end of this.#endSession) end();
+    for (const { end } of this.#sessions.values()) end();
   }
 
   handlers(): Handlers<typeof WorkerService> {
-    const { contents, parametersOf } = this.options;
+    const { contents, dispatcher, logger, parametersOf } = this.options;
     return {
       control: (stream, context) => this.#control(stream, context.signal),
       getProgram: async ({ programId }, stream) => {
@@ -86,23 +112,29 @@ export class WorkerSessions {
         const { size } = published;
         await sendBulk(stream, { runId, name: source, version, totalBytes: size * 4, dtype: 'float32', shape: [size] }, readPublished(published, SHARD_BYTES));
       },
-      pushGradient: (stream) => this.#receiveGradient(stream),
+      pushGradient: (stream) => receiveGradient(stream, { dispatcher, find: (header) => this.#current(header), logger }),
+      pushResult: (stream) => this.#uploads.receive(stream),
     };
   }
 
   /** One worker's session, from Hello to the end of its stream. */
   async #control(stream: Parameters<Handlers<typeof WorkerService>['control']>[0], signal: AbortSignal): Promise<void> {
-    const { dispatcher, epoch, exchange, heartbeat = HEARTBEAT, logger, onWorkers } = this.options;
+    const { clusterId, dispatcher, epoch, exchange, heartbeat = HEARTBEAT, logger, onWorkers } = this.options;
     const session = randomUUID();
     const send = (message: ControlMessage): void => {
       if (!stream.destroyed && !stream.writableEnded) stream.write({ message });
     };
     const messages = new ControlMessages(stream);
-    const end = (): void => {
-      send({ case: 'shutdown', value: { reason: 'the coordinator stops', reconnect: true } });
-      messages.stop();
-    };
-    this.#endSession.add(end);
+    this.#requireFence();
+    this.#sessions.set(session, {
+      send,
+      end: () => {
+        send({ case: 'shutdown', value: { reason: 'the coordinator stops', reconnect: true } });
+        messages.stop();
+      },
+      replace: () => messages.stop(new Dd2Error('UNAVAILABLE', 'the worker has dialled again')),
+      streamOnly: false,
+    });
     signal.addEventListener('abort', () => messages.stop(), { once: true });
     // Silence is counted in ticks: when this process was held up itself, one tick passes, and the workers are not to blame.
     let silentTicks = 0;
@@ -127,12 +159,17 @@ export class WorkerSessions {
               heartbeatTimeoutMs: heartbeat.timeoutMs,
               sessionId: session,
               protocolVersion: PROTOCOL_VERSION,
+              clusterId,
               localExchange: { folder: exchange.folder, probe: exchange.probe, token: exchange.token },
             },
           });
-          dispatcher.join(session, Math.min(MAX_CAPACITY, Math.max(1, worker.hello.capacity)), executionKind(worker.hello), {
+          const { capacity, pool, workerId, name } = worker.hello;
+          const traits = { capacity: Math.min(MAX_CAPACITY, Math.max(1, capacity)), execution: executionKind(worker.hello), pool, identity: workerId };
+          dispatcher.join(session, traits, {
             lease: (lease) => send({ case: 'lease', value: leaseMessage(lease, epoch) }),
             revoke: (lease) => send({ case: 'revoke', value: { leaseId: wireId(lease) } }),
+            forget: ({ contents = [], runId }) => send({ case: 'forget', value: { contentIds: [...contents], runIds: runId === undefined ? [] : [runId] } }),
+            putAside: (ms, error) => logger.warn({ worker: name, err: error }, `the worker keeps failing: it gets no lease for ${ms / 1000} s`),
           });
           onWorkers('joined', worker);
         }
@@ -144,7 +181,7 @@ export class WorkerSessions {
       throw error;
     } finally {
       clearInterval(silence);
-      this.#endSession.delete(end);
+      this.#sessions.delete(session);
       this.#workers.delete(session);
       dispatcher.leave(session);
       if (worker) onWorkers('left', worker);
@@ -166,7 +203,7 @@ export class WorkerSessions {
         break;
       }
       case 'leaving':
-        dispatcher.drain(session);
+        dispatcher.drain(session, this.#current({ leaseId: message.value.leaseId, epoch: this.options.epoch }, session)?.id);
         break;
       case 'hello':
         throw new Dd2Error('PROTOCOL', 'a session has one Hello', { field: 'message' });
@@ -186,7 +223,15 @@ export class WorkerSessions {
     for (const [field, text] of Object.entries({ worker_id: hello.workerId, name: hello.name, provider: hello.provider, host: hello.host, device: hello.device, pool: hello.pool })) {
       if (text.length > MAX_HELLO_TEXT) throw new Dd2Error('PROTOCOL', `a worker describes itself in ${text.length} characters, at most ${MAX_HELLO_TEXT} are allowed`, { field });
     }
-    const worker = { session, hello, joinedAt: new Date() };
+    if (hello.workerId === '') throw new Dd2Error('PROTOCOL', 'a worker has no id', { field: 'worker_id' });
+    if (!POOLS.includes(hello.pool)) throw new Dd2Error('PROTOCOL', `there is no pool "${hello.pool}"`, { field: 'pool', remedy: 'Start it with `--role teacher` or without a role' });
+    // A worker dials again when it takes the old connection for lost: whatever is left of it here is.
+    for (const other of this.#workers.values()) {
+      if (other.hello.workerId !== hello.workerId) continue;
+      this.options.dispatcher.leave(other.session);
+      this.#sessions.get(other.session)?.replace();
+    }
+    const worker = { session, hello };
     this.#workers.set(session, worker);
     return worker;
   }
@@ -197,72 +242,44 @@ export class WorkerSessions {
     const lease = this.#current(result, session);
     if (!lease) return;
     try {
-      const file = result.gradientFile === '' ? undefined : exchange.gradientPath(session, result.gradientFile);
-      if (lease.job.gradient && file === undefined && !result.gradientPushed) throw new Dd2Error('PROTOCOL', 'the lease asks for a gradient, its result has none', { field: 'gradient_pushed' });
-      const outcome = report(lease, result);
-      if (file !== undefined && lease.job.gradient) {
-        await lease.job.gradient.reduction.contributeFile(lease.span, file);
-        dispatcher.gradientReceived(lease.id);
+      const report = leaseReport(lease, this.#uploads.complete(lease, result));
+      if (lease.job.gradient) {
+        if (result.nonFinite) dispatcher.gradientReceived(lease.id, false);
+        else if (result.gradientFile !== '') {
+          const path = exchange.gradientPath(session, result.gradientFile);
+          dispatcher.gradientReceived(lease.id, await lease.job.gradient.reduction.contributeFile(lease.span, path));
+        } else if (!result.gradientPushed) throw new Dd2Error('PROTOCOL', 'the lease asks for a gradient, its result has none', { field: 'gradient_pushed' });
       }
-      dispatcher.reported(lease.id, outcome);
+      dispatcher.reported(lease.id, report);
     } catch (thrown) {
+      if (this.#streamFromNow(session, lease, thrown)) return;
       const error = Dd2Error.from(thrown, 'PROTOCOL');
       logger.warn({ session, lease: result.leaseId, err: error }, 'a result was refused');
       dispatcher.failed(lease.id, error);
     }
   }
 
-  /** The lease that a message names, if it is of this epoch, still wanted, and the session's. Anything else is late or foreign. */
-  #current({ leaseId, epoch }: { readonly leaseId: string; readonly epoch: bigint }, session?: string): Lease<Job> | undefined {
-    const lease = epoch === this.options.epoch ? this.options.dispatcher.find(Number(/^\d{1,15}(?=-)/.exec(leaseId)?.[0])) : undefined;
-    return lease && wireId(lease) === leaseId && (session === undefined || lease.worker === session) ? lease : undefined;
+  /** A worker of another user leaves files that this process may not read: such a worker streams, and does the lease again. */
+  #streamFromNow(session: string, lease: Lease<Job>, thrown: unknown): boolean {
+    const open = this.#sessions.get(session);
+    if (!open || open.streamOnly || !(thrown instanceof Dd2Error) || thrown.code !== 'UNAVAILABLE') return false;
+    this.options.logger.warn({ session, err: thrown }, 'the files of a worker on this machine cannot be read: it will stream');
+    open.streamOnly = true;
+    open.send({ case: 'streamOnly', value: {} });
+    this.options.dispatcher.giveBack(lease.id);
+    return true;
   }
 
-  /** Hands each shard to the reduction as it arrives; a gradient of another shape or of a stale lease is refused. */
-  async #receiveGradient(stream: Parameters<Handlers<typeof WorkerService>['pushGradient']>[0]): Promise<{ accepted: boolean; reason: string }> {
-    const { dispatcher, logger } = this.options;
-    let lease: Lease<Job> | undefined;
-    const gradient = (): NonNullable<Job['gradient']> => {
-      if (!lease?.job.gradient) throw new Dd2Error('STALE_LEASE', 'this lease takes no gradient', { field: 'lease_id' });
-      return lease.job.gradient;
-    };
-    try {
-      await receiveBulk(stream, {
-        maxBytes: Number.MAX_SAFE_INTEGER,
-        onHeader: (header) => {
-          lease = this.#current(header);
-          const expected = gradient().size * 4;
-          if (header.totalBytes !== expected || header.dtype !== 'float32') {
-            throw new Dd2Error('PROTOCOL', `a gradient of ${header.totalBytes} bytes of ${header.dtype ?? 'unknown type'} arrived, ${expected} bytes of float32 were expected`, { field: 'total_bytes' });
-          }
-        },
-        onChunk: (data, offset) => {
-          const { reduction, size } = gradient();
-          const shard = offset / SHARD_BYTES;
-          if (!Number.isInteger(shard) || data.byteLength !== shardLength(size, shard) * 4) {
-            throw new Dd2Error('PROTOCOL', `a gradient chunk at byte ${offset} with ${data.byteLength} bytes is not a shard`, { field: 'offset', remedy: `Send chunks of ${SHARD_BYTES} bytes` });
-          }
-          if (lease && dispatcher.find(lease.id)) reduction.contribute(lease.span, shard, data);
-        },
-      });
-    } catch (thrown) {
-      const error = fromStatus(thrown);
-      // A gradient that is wrong fails its lease; one that broke off does not: its worker reports that, or is lost.
-      if (lease && error.code === 'PROTOCOL') {
-        logger.warn({ lease: lease.id, err: error }, 'a gradient was refused');
-        dispatcher.failed(lease.id, error);
-      }
-      throw error;
-    }
-    if (!lease || !dispatcher.find(lease.id)) return { accepted: false, reason: 'another worker was first' };
-    dispatcher.gradientReceived(lease.id);
-    return { accepted: true, reason: '' };
+  /** @throws {Dd2Error} UNAVAILABLE when another coordinator has taken over: workers dial until they reach that one */
+  #requireFence(): void {
+    if (this.options.fenceLost.aborted) throw new Dd2Error('UNAVAILABLE', 'another coordinator has taken over');
   }
-}
 
-/** A lease's id on the wire ends with the session that holds it, so that no other worker can guess it. */
-function wireId({ id, worker }: Lease): string {
-  return `${id}-${worker}`;
+  /** No message counts any more once another coordinator has taken over. */
+  #current(reference: LeaseReference, session?: string): Lease<Job> | undefined {
+    const { dispatcher, epoch, fenceLost } = this.options;
+    return fenceLost.aborted ? undefined : findLease(dispatcher, epoch, reference, session);
+  }
 }
 
 function served<T>(value: T | undefined, what: string, name: string): T {
@@ -295,18 +312,6 @@ function leaseMessage(lease: Lease<Job>, epoch: bigint): Extract<ControlMessage,
     })),
     assets: Object.entries(job.assets).map(([name, assetId]) => ({ name, assetId })),
     expectsGradient: job.gradient !== undefined,
+    inputs: (job.inputs?.slice(span.from, span.to) ?? []).map((given) => ({ tensors: Object.entries(given).map(([name, assetId]) => ({ name, assetId })) })),
   };
-}
-
-/** @throws {Dd2Error} PROTOCOL when the result does not cover exactly the micro-batches of its lease */
-function report(lease: Lease<Job>, result: LeaseResult): LeaseReport {
-  const microBatches = result.microBatches.map(({ index, metrics, results }): MicroBatchOutcome => ({ index, metrics, results: fromNamedTensors(results) }));
-  const wanted = Array.from({ length: lease.span.to - lease.span.from }, (_, i) => lease.span.from + i);
-  if (microBatches.length !== wanted.length || microBatches.some(({ index }, i) => index !== wanted[i])) {
-    throw new Dd2Error('PROTOCOL', `lease ${lease.id} covers micro-batches ${lease.span.from} to ${lease.span.to - 1}, its result others`, { field: 'micro_batches' });
-  }
-  for (const [field, value] of [['compute_ms', result.computeMs], ['transfer_ms', result.transferMs]] as const) {
-    if (!(value >= 0 && value < Infinity)) throw new Dd2Error('PROTOCOL', `${value} is no duration`, { field });
-  }
-  return { microBatches, computeMs: result.computeMs, transferMs: result.transferMs };
 }
