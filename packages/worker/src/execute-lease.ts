@@ -3,6 +3,8 @@ import { Dd2Error } from '@dd2/core';
 import { CHUNK_BYTES, sendBulk, toNamedTensors, type Lease, type LeaseResultSchema, type MessageInitShape, type ServiceClient, type WorkerService } from '@dd2/proto';
 import type { Engine } from '@dd2/engine';
 import type { BulkSource, LocalCopies } from './local-copies.js';
+import { pullInputs } from './pull-inputs.js';
+import { pushLargeResults } from './push-results.js';
 
 /** What a lease is executed with. */
 export interface LeaseSurroundings {
@@ -11,7 +13,7 @@ export interface LeaseSurroundings {
   readonly source: BulkSource;
   /** name of the file in the exchange folder that every gradient of the session is written to */
   readonly exchangeName: string;
-  readonly client: Pick<ServiceClient<typeof WorkerService>, 'pushGradient'>;
+  readonly client: Pick<ServiceClient<typeof WorkerService>, 'pushGradient' | 'pushResult'>;
   /** A gradient did not arrive whole, although its result may have been sent. */
   readonly onRefused: (lease: Lease, error: Dd2Error) => void;
 }
@@ -24,6 +26,7 @@ export interface LeaseSurroundings {
 export async function executeLease(lease: Lease, { engine, copies, source, exchangeName, client, onRefused }: LeaseSurroundings): Promise<MessageInitShape<typeof LeaseResultSchema>> {
   const started = performance.now();
   const { keys: parameters, reads } = await copies.require(lease, source);
+  const given = await pullInputs(lease, source);
   const pulled = performance.now();
   const gradientFile = lease.expectsGradient && source.exchange !== undefined ? exchangeName : '';
 
@@ -32,7 +35,7 @@ export async function executeLease(lease: Lease, { engine, copies, source, excha
     seed: Number(lease.seed),
     update: lease.update,
     firstSample: lease.firstSample,
-    microBatches: Array.from({ length: lease.microBatchCount }, (_, i) => ({ index: lease.firstMicroBatch + i })),
+    microBatches: Array.from({ length: lease.microBatchCount }, (_, i) => ({ index: lease.firstMicroBatch + i, given: given[i] ?? {} })),
     parameters,
     assets: Object.fromEntries(lease.assets.map(({ name, assetId }) => [name, assetId])),
     ...(gradientFile !== '' && source.exchange !== undefined ? { gradientFile: join(source.exchange, gradientFile) } : {}),
@@ -40,15 +43,17 @@ export async function executeLease(lease: Lease, { engine, copies, source, excha
   const [result] = await Promise.all([task, reads]);
   const executed = performance.now();
 
-  if (result.gradient && lease.expectsGradient) await pushGradient(lease, result.gradient, client, onRefused);
+  const results = await pushLargeResults(lease, result.results, client);
+  if (result.gradient && lease.expectsGradient && result.finite) await pushGradient(lease, result.gradient, client, onRefused);
   return {
     leaseId: lease.leaseId,
     epoch: lease.epoch,
-    microBatches: result.metrics.map((metrics, i) => ({ index: lease.firstMicroBatch + i, metrics, results: toNamedTensors(result.results[i] ?? {}) })),
+    microBatches: result.metrics.map((metrics, i) => ({ index: lease.firstMicroBatch + i, metrics, results: toNamedTensors(results[i] ?? {}) })),
     computeMs: result.computeMs,
     transferMs: pulled - started + (performance.now() - executed),
-    gradientPushed: result.gradient !== undefined,
-    gradientFile,
+    gradientPushed: result.gradient !== undefined && result.finite,
+    gradientFile: result.finite ? gradientFile : '',
+    nonFinite: !result.finite,
   };
 }
 

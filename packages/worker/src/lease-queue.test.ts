@@ -20,7 +20,7 @@ function queue(): { readonly leases: LeaseQueue; readonly executed: string[]; re
 it('executes leases one after the other, without those that were revoked meanwhile', async () => {
   const { leases, executed, finish } = queue();
   for (const id of ['a', 'b', 'c']) leases.push(lease(id));
-  expect([executed, leases.busy]).toEqual([['a'], true]);
+  expect([executed, leases.current?.leaseId]).toEqual([['a'], 'a']);
   leases.revoke('b');
   leases.revoke('a'); // too late: it is being executed
   finish();
@@ -29,7 +29,7 @@ it('executes leases one after the other, without those that were revoked meanwhi
   expect(executed).toEqual(['a', 'c']);
   finish();
   await leases.idle();
-  expect(leases.busy).toBe(false);
+  expect(leases.current).toBeUndefined();
 });
 
 it('takes a lease in the very tick in which it becomes idle', async () => {
@@ -49,4 +49,15 @@ it('forgets what waits when it is cleared', async () => {
   finish();
   await leases.idle();
   expect(executed).toEqual(['a']);
+});
+
+it('runs tasks between leases, and keeps them when it is cleared', async () => {
+  const { leases, executed, finish } = queue();
+  leases.push(lease('a'));
+  leases.run(async () => void executed.push(`task, while ${leases.current?.leaseId ?? 'nothing'} is executed`));
+  leases.push(lease('b'));
+  leases.clear();
+  finish();
+  await leases.idle();
+  expect(executed).toEqual(['a', 'task, while nothing is executed']);
 });

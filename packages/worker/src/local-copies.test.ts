@@ -38,6 +38,7 @@ class FakeEngine {
   readonly loadProgram = async (id: string): Promise<void> => void this.log.push(`load ${id}`);
   readonly unloadProgram = async (id: string): Promise<void> => void this.log.push(`unload ${id}`);
   readonly setAsset = (name: string): void => void this.log.push(`asset ${name}`);
+  readonly dropAsset = (name: string): void => void this.log.push(`drop asset ${name}`);
   readonly writeParameters = (key: string, size: number, offset: number, bytes: Uint8Array): void => void this.log.push(`write ${key} ${offset}+${bytes.length / 4} of ${size}`);
   readonly readParameters = async (key: string, size: number, path: string): Promise<void> => void this.log.push(`read ${key} ${size} ${path}`);
   readonly dropParameters = (key: string): void => void this.log.push(`drop ${key}`);
@@ -110,6 +111,31 @@ describe('LocalCopies', () => {
     for (const name of names) source.put(floats, `${name} 1`);
     for (const name of names) await copies.require(lease({ parameters: [binding('n0', 1), binding(name, 1)] }), source);
     expect(engine.log.filter((line) => line.startsWith('drop')).map((line) => line.split(' ').at(-1))).toEqual(['n1', 'n2']);
+  });
+
+  it('forgets programs, assets and the parameters of runs, and pulls them again when a lease names them after all', async () => {
+    const { source, engine, copies, lease } = setUp();
+    const assetId = source.put(Buffer.concat(encodeTensor(tensor)));
+    source.put(floats, 'generator 1');
+    const wanted = lease({ parameters: [binding('generator', 1)], assets: [{ name: 'labels', assetId } as Lease['assets'][number]] });
+    const other = lease({ runId: 'other', parameters: [binding('generator', 1)] });
+    await copies.require(wanted, source);
+    await copies.require(other, source);
+    engine.log.splice(0);
+    await copies.forget([assetId, wanted.programId, 'unknown'], ['run']);
+    expect(engine.log).toEqual(['drop 1 run generator', `drop asset ${assetId}`, `unload ${wanted.programId}`]);
+    source.calls.splice(0);
+    await copies.require(other, source);
+    await copies.require(wanted, source);
+    expect(source.calls).toEqual([`program ${wanted.programId}`, `asset ${assetId}`, 'generator 1']);
+  });
+
+  it('drops the assets that were used longest ago, never those of the lease', async () => {
+    const { source, engine, copies, lease } = setUp();
+    const ids = Array.from({ length: 258 }, (_, i) => source.put(Buffer.concat(encodeTensor({ dtype: 'uint8', shape: [2], data: new Uint8Array([i % 256, i >> 8]) }))));
+    const asset = (assetId = ''): Lease['assets'][number] => ({ name: assetId, assetId }) as Lease['assets'][number];
+    for (const id of ids) await copies.require(lease({ assets: [asset(ids[0]), asset(id)] }), source);
+    expect(engine.log.filter((line) => line.startsWith('drop'))).toEqual([`drop asset ${ids[1]}`, `drop asset ${ids[2]}`]);
   });
 
   it('unloads the program that was used longest ago', async () => {

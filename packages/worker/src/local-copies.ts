@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { Dd2Error } from '@dd2/core';
+import { Dd2Error, type HostTensor } from '@dd2/core';
 import type { Engine } from '@dd2/engine';
 import { decodeProgram, decodeTensor, MAX_PROGRAM_BYTES, receiveBulk, receiveBytes, sha256, type Lease, type ServiceClient, type WorkerService } from '@dd2/proto';
 
@@ -9,6 +9,8 @@ const MAX_ASSET_BYTES = 16 * 1024 ** 3;
 const MAX_PARAMETER_SETS = 12;
 /** programs that stay loaded: a run has about a dozen */
 const MAX_PROGRAMS = 32;
+/** assets that stay: a session that breaks may miss that some are not needed any more */
+const MAX_ASSETS = 256;
 /** no version: versions count from 0 */
 const INCOMPLETE = -1n;
 
@@ -27,10 +29,10 @@ export class LocalCopies {
   /** in order of last use */
   readonly #programs = new Set<string>();
   readonly #assets = new Set<string>();
-  /** the version that the engine holds, by engine key; in order of last use */
-  readonly #versions = new Map<string, bigint>();
+  /** the version that the engine holds, and of which run, by engine key; in order of last use */
+  readonly #versions = new Map<string, { readonly runId: string; readonly version: bigint }>();
 
-  constructor(readonly engine: Pick<Engine, 'loadProgram' | 'unloadProgram' | 'setAsset' | 'writeParameters' | 'readParameters' | 'dropParameters'>) {}
+  constructor(readonly engine: Pick<Engine, 'loadProgram' | 'unloadProgram' | 'setAsset' | 'dropAsset' | 'writeParameters' | 'readParameters' | 'dropParameters'>) {}
 
   /**
    * Pulls what the lease names and is not here yet. Answers the engine's key of every network at once with reads from the
@@ -38,19 +40,21 @@ export class LocalCopies {
    */
   async require(lease: Lease, source: BulkSource): Promise<{ readonly keys: Record<string, string>; readonly reads: Promise<unknown> }> {
     await this.#requireProgram(lease.programId, source);
-    for (const { assetId } of lease.assets) if (!this.#assets.has(assetId)) await this.#pullAsset(assetId, source);
+    for (const { assetId } of lease.assets) await this.#requireAsset(assetId, source);
+    this.#dropOldestAssets(lease);
     const keys: Record<string, string> = {};
     const reads: Promise<void>[] = [];
     for (const binding of lease.parameters) {
       // Another coordinator process may give the same names and versions to other values.
       const key = `${lease.epoch} ${lease.runId} ${binding.source}`;
       keys[binding.network] = key;
-      const held = this.#versions.get(key);
+      const held = this.#versions.get(key)?.version === binding.version;
+      const { runId } = lease;
       this.#versions.delete(key);
-      this.#versions.set(key, held === binding.version ? held : INCOMPLETE);
-      if (held === binding.version) continue;
+      this.#versions.set(key, { runId, version: held ? binding.version : INCOMPLETE });
+      if (held) continue;
       // Until the last byte is in, the buffer holds neither version: a pull that fails must be made again.
-      const pulled = this.#pullParameters(key, lease.runId, binding, source).then(() => void this.#versions.set(key, binding.version));
+      const pulled = this.#pullParameters(key, runId, binding, source).then(() => void this.#versions.set(key, { runId, version: binding.version }));
       if (source.exchange === undefined) await pulled;
       else reads.push(pulled);
     }
@@ -58,6 +62,15 @@ export class LocalCopies {
     read.catch(() => undefined); // whoever executes the lease hears of it, unless something else has failed before
     this.#forgetOldest(new Set(Object.values(keys)));
     return { keys, reads: read };
+  }
+
+  /** Drops what no later lease will name. Not while a lease is executed. */
+  async forget(contentIds: readonly string[], runIds: readonly string[]): Promise<void> {
+    for (const [key, { runId }] of this.#versions) if (runIds.includes(runId)) this.#dropParameters(key);
+    for (const id of contentIds) {
+      this.#dropAsset(id);
+      if (this.#programs.delete(id)) await this.engine.unloadProgram(id);
+    }
   }
 
   async #requireProgram(programId: string, { client }: BulkSource): Promise<void> {
@@ -74,11 +87,21 @@ export class LocalCopies {
     }
   }
 
-  async #pullAsset(assetId: string, { client }: BulkSource): Promise<void> {
-    const { data } = await receiveBytes(client.getAsset({ assetId }), { maxBytes: MAX_ASSET_BYTES });
-    requireContent('asset', assetId, data);
-    this.engine.setAsset(assetId, decodeTensor(data));
+  async #requireAsset(assetId: string, source: BulkSource): Promise<void> {
+    if (!this.#assets.delete(assetId)) this.engine.setAsset(assetId, await pullTensor(assetId, source));
     this.#assets.add(assetId);
+  }
+
+  #dropOldestAssets(lease: Lease): void {
+    for (const oldest of this.#assets) {
+      if (this.#assets.size <= MAX_ASSETS) return;
+      if (lease.assets.some(({ assetId }) => assetId === oldest)) continue;
+      this.#dropAsset(oldest);
+    }
+  }
+
+  #dropAsset(assetId: string): void {
+    if (this.#assets.delete(assetId)) this.engine.dropAsset(assetId);
   }
 
   async #pullParameters(key: string, runId: string, binding: Lease['parameters'][number], { client, exchange }: BulkSource): Promise<void> {
@@ -98,10 +121,21 @@ export class LocalCopies {
     for (const key of this.#versions.keys()) {
       if (this.#versions.size <= MAX_PARAMETER_SETS) return;
       if (inUse.has(key)) continue;
-      this.#versions.delete(key);
-      this.engine.dropParameters(key);
+      this.#dropParameters(key);
     }
   }
+
+  #dropParameters(key: string): void {
+    this.#versions.delete(key);
+    this.engine.dropParameters(key);
+  }
+}
+
+/** The tensor that has this id. @throws {Dd2Error} PROTOCOL when another one arrives */
+export async function pullTensor(assetId: string, { client }: BulkSource): Promise<HostTensor> {
+  const { data } = await receiveBytes(client.getAsset({ assetId }), { maxBytes: MAX_ASSET_BYTES });
+  requireContent('asset', assetId, data);
+  return decodeTensor(data);
 }
 
 function requireContent(what: string, id: string, data: Uint8Array): void {

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Dd2Error } from '@dd2/core';
+import { Dd2Error, type ErrorCode } from '@dd2/core';
 import { Engine, type ProviderName } from '@dd2/engine';
 import { pino, type Logger } from 'pino';
+import type { ConnectionOptions } from './connection.js';
 import { isAlive } from './engine-health.js';
+import { KnownCoordinators } from './known-coordinators.js';
 import { LocalCopies } from './local-copies.js';
 import { runSession } from './session.js';
 
@@ -15,43 +17,64 @@ export interface WorkerOptions {
   readonly name?: string;
   readonly provider: ProviderName;
   readonly intraOpThreads: number;
+  /** `teacher`: works on teacher queries only; without a role it works on everything that is not placed on a pool */
+  readonly role?: 'teacher';
   /** ends the worker after the lease in hand */
   readonly signal?: AbortSignal;
+  /** how long after that it may compute, in milliseconds (default 25,000) */
+  readonly drainMs?: number;
   readonly logger?: Logger;
   /** stream bulk data even when the coordinator is on the same machine (default false) */
   readonly stream?: boolean;
+  /** how the coordinator is dialled: certificates, join token */
+  readonly connection?: ConnectionOptions;
   /** dial again when the coordinator is lost (default true) */
   readonly reconnect?: boolean;
 }
 
 const FIRST_WAIT_MS = 100;
-const LONGEST_WAIT_MS = 2_000;
+const LONGEST_WAIT_MS = 1_000;
+/** Up to this share is added to a wait: workers that lost their coordinator together do not come back in one instant. */
+const JITTER = 0.25;
+/** A session that lasted so long was a good one: what follows it is a new trouble. */
+const GOOD_SESSION_MS = 10_000;
+const DRAIN_MS = 25_000;
+/** Dialling again does not help. */
+const FATAL: ReadonlySet<ErrorCode> = new Set(['PROTOCOL', 'UNAUTHENTICATED']);
+
+/** How a worker ended. */
+export interface WorkerEnd {
+  /** false: its lease was not done in time, and the engine still computes. Only the end of the process ends that. */
+  readonly drained: boolean;
+}
 
 /**
  * Runs a worker until its signal aborts or the coordinator sends it home. A lost coordinator is dialled again.
- * @throws {Dd2Error} PROVIDER_UNAVAILABLE; without `reconnect`, what ended the session
+ * @throws {Dd2Error} PROVIDER_UNAVAILABLE, PROTOCOL, UNAUTHENTICATED; without `reconnect`, what ended the session
  */
-export async function runWorker(options: WorkerOptions): Promise<void> {
-  const { coordinator, provider, intraOpThreads, stream = false, reconnect = true } = options;
+export async function runWorker(options: WorkerOptions): Promise<WorkerEnd> {
+  const { coordinator, provider, intraOpThreads, role = '', stream = false, reconnect = true, drainMs = DRAIN_MS, connection = {} } = options;
   const name = options.name ?? `${hostname()}-${process.pid}`;
   const logger = (options.logger ?? pino({ level: 'silent' })).child({ worker: name });
   const signal = options.signal ?? new AbortController().signal;
+  const late = abortedLater(signal, drainMs);
   let engine = await Engine.start({ provider, intraOpThreads });
   let copies = new LocalCopies(engine);
   try {
+    const known = new KnownCoordinators();
     const workerId = randomUUID();
     for (let wait = FIRST_WAIT_MS; !signal.aborted; wait = Math.min(2 * wait, LONGEST_WAIT_MS)) {
       const started = performance.now();
       try {
-        const ended = await runSession({ coordinator, workerId, name, provider, intraOpThreads, stream, engine, copies, logger, signal });
-        if (!ended.reconnect) return;
+        const ended = await runSession({ coordinator, connection, known, workerId, name, provider, intraOpThreads, role, stream, engine, copies, logger, signal, late });
+        if (!ended.reconnect) break;
       } catch (thrown) {
         const error = Dd2Error.from(thrown);
-        if (!reconnect || error.code === 'PROTOCOL') throw error;
+        if (!reconnect || FATAL.has(error.code)) throw error;
         logger.info({ err: error.message, coordinator }, 'not connected, dialling again');
       }
-      if (performance.now() - started > 10 * LONGEST_WAIT_MS) wait = FIRST_WAIT_MS;
-      await delay(wait, undefined, { signal }).catch(() => undefined);
+      if (performance.now() - started > GOOD_SESSION_MS) wait = FIRST_WAIT_MS;
+      await delay(wait * (1 + JITTER * Math.random()), undefined, { signal }).catch(() => undefined);
       if (!(await isAlive(engine))) {
         logger.warn('the engine is gone, another one is started');
         engine = await Engine.start({ provider, intraOpThreads });
@@ -59,6 +82,16 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
       }
     }
   } finally {
-    await engine.close();
+    if (!late.aborted) await engine.close();
   }
+  return { drained: !late.aborted };
+}
+
+/** A signal that fires `ms` after another one. */
+function abortedLater(signal: AbortSignal, ms: number): AbortSignal {
+  const later = new AbortController();
+  const count = (): void => void setTimeout(() => later.abort(), ms).unref();
+  if (signal.aborted) count();
+  else signal.addEventListener('abort', count, { once: true });
+  return later.signal;
 }

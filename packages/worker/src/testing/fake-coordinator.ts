@@ -1,5 +1,5 @@
 import { Dd2Error } from '@dd2/core';
-import { createServer, receiveBytes, WorkerService, type ControlRequest, type ControlResponseSchema, type Handlers, type MessageInitShape } from '@dd2/proto';
+import { createServer, receiveBytes, sendBulk, WorkerService, type BulkHeader, type ControlRequest, type ControlResponseSchema, type Handlers, type MessageInitShape } from '@dd2/proto';
 
 type Control = Parameters<Handlers<typeof WorkerService>['control']>[0];
 type Heard = Extract<ControlRequest['message'], { value: object }>;
@@ -11,6 +11,14 @@ export type Sent = NonNullable<MessageInitShape<typeof ControlResponseSchema>['m
 export class FakeCoordinator {
   readonly heard: ControlRequest['message'][] = [];
   readonly gradients: Uint8Array[] = [];
+  /** large results, as they came */
+  readonly results: { readonly header: BulkHeader; readonly data: Uint8Array }[] = [];
+  /** whether the leases of the results are current */
+  wanted = true;
+  /** encoded tensors, by id */
+  readonly contents = new Map<string, readonly Uint8Array[]>();
+  /** gradients are answered when this resolves */
+  taking: Promise<void> = Promise.resolve();
   /** what the next gradients are answered with */
   refusal: Dd2Error | undefined;
   address = '';
@@ -26,12 +34,21 @@ export class FakeCoordinator {
     this.#server.add(WorkerService, {
       control: (stream) => this.#control(stream),
       getProgram: gone,
-      getAsset: gone,
+      getAsset: async ({ assetId }, stream) => {
+        const parts = this.contents.get(assetId) ?? (await gone());
+        await sendBulk(stream, { name: assetId, totalBytes: parts.reduce((total, part) => total + part.byteLength, 0) }, parts);
+      },
       getParameters: gone,
       pushGradient: async (stream) => {
         this.gradients.push((await receiveBytes(stream, { maxBytes: 1_000 })).data);
+        await this.taking;
         if (this.refusal) throw this.refusal;
         return { accepted: true, reason: '' };
+      },
+      pushResult: async (stream) => {
+        const { header, data } = await receiveBytes(stream, { maxBytes: 1_000_000 });
+        this.results.push({ header, data });
+        return { accepted: this.wanted };
       },
     });
     this.address = `127.0.0.1:${await this.#server.listen('127.0.0.1:0')}`;
