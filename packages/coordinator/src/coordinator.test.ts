@@ -19,7 +19,7 @@ it('answers people and their tools with typed errors', async () => {
   onTestFinished(() => client.close());
   expect((await client.listRuns({})).runs).toEqual([]);
   await expect(client.getRun({ runId: 'none' })).rejects.toMatchObject({ code: 'RUN_NOT_FOUND', field: 'run_id' });
-  await expect(client.stopRun({ runId: '../..' })).rejects.toMatchObject({ code: 'RUN_NOT_FOUND' });
+  await expect(client.pauseRun({ runId: '../..' })).rejects.toMatchObject({ code: 'RUN_NOT_FOUND' });
   await expect(client.submitRun({ specYaml: 'name: x', basePath: resolve('.') })).rejects.toMatchObject({ code: 'INVALID_SPEC' });
   const watched = (async () => {
     for await (const _ of client.watchRun({ runId: 'none' }));

@@ -3,13 +3,15 @@ import { encodeGridPng } from '@dd2/assets';
 import { featureSize, type Sampler } from '@dd2/models';
 import type { MicroBatchOutcome } from './dispatcher.js';
 import type { PublishedParameters } from './parameter-store.js';
-import type { RunContext } from './run-context.js';
+import type { ModelContext } from './model-context.js';
+import { runProgram } from './run-program.js';
 
 /** Images that one lease of an evaluation makes: enough to be efficient, few enough not to delay an update. */
 const LARGEST_BATCH = 250;
 const GRID_IMAGES = 100;
 
-export interface EvaluationRequest {
+/** One measurement: which sampler, of which generator, with which noise. */
+export interface Measurement {
   readonly sampler: Sampler;
   readonly samples: number;
   /** seed of the noise; the same seed gives the same noise to every checkpoint */
@@ -41,16 +43,18 @@ export interface EvaluationRecord {
 }
 
 /** Measures a sampler on the workers: they return sufficient statistics, merged here in float64 in a fixed order. */
-export async function evaluate(run: RunContext, request: EvaluationRequest, signal: AbortSignal): Promise<EvaluationRecord> {
+export async function evaluate(run: ModelContext, request: Measurement, signal: AbortSignal): Promise<EvaluationRecord> {
   const started = performance.now();
   const { sampler, samples } = request;
   if (sampler.kind === 'reconstruction' && samples > run.bundle.testImages) {
     throw new Dd2Error('INVALID_ARGUMENT', `reconstruction can use at most the ${run.bundle.testImages} test images`, { field: 'samples', remedy: 'Ask for fewer samples' });
   }
   const batch = largestDivisor(samples, LARGEST_BATCH);
-  const outcome = await run.dispatcher.run(
+  const outcome = await runProgram(
+    run,
+    run.programs.evaluation(sampler, batch),
     {
-      ...run.bind(run.programs.evaluation(sampler, batch), { generator: request.generator }),
+      parameters: { generator: request.generator },
       seed: request.noiseSeed,
       update: 0,
       firstSample: 0,
@@ -79,10 +83,12 @@ export async function evaluate(run: RunContext, request: EvaluationRequest, sign
 }
 
 /** A grid of images as PNG, ten columns, one class per column; the same seed gives each cell the same noise. */
-export async function sampleGrid(run: RunContext, request: EvaluationRequest, signal: AbortSignal): Promise<Uint8Array> {
-  const outcome = await run.dispatcher.run(
+export async function sampleGrid(run: ModelContext, request: Measurement, signal: AbortSignal): Promise<Uint8Array> {
+  const outcome = await runProgram(
+    run,
+    run.programs.images(request.sampler, GRID_IMAGES),
     {
-      ...run.bind(run.programs.images(request.sampler, GRID_IMAGES), { generator: request.generator }),
+      parameters: { generator: request.generator },
       seed: request.noiseSeed,
       update: 0,
       firstSample: 0,
@@ -124,7 +130,7 @@ function scalar(results: MicroBatchOutcome['results'], name: string): number {
   return Number(results[name]?.data[0] ?? NaN);
 }
 
-function classCounts(run: RunContext, sampler: Sampler, samples: number): number[] {
+function classCounts(run: ModelContext, sampler: Sampler, samples: number): number[] {
   const { classes } = run.model;
   if (sampler.kind === 'reconstruction') return run.bundle.testClassCounts(samples);
   return Array.from({ length: classes }, (_, label) => Math.floor(samples / classes) + (label < samples % classes ? 1 : 0));

@@ -1,4 +1,7 @@
 export { Coordinator, type CoordinatorOptions } from './coordinator.js';
+export type { AccessOptions } from './access.js';
 export { ModelBundle, modelConfig } from './model-bundle.js';
 export { loadCheckpoint, listCheckpoints } from './checkpoint.js';
 export { RunFolder } from './run-folder.js';
+export { requireFitting } from './submission.js';
+export { provenanceKey, requireComparable } from './comparable.js';

@@ -57,3 +57,28 @@ it('does not remove the latest version when its holder lets go', async () => {
   await store.close();
   expect(await exists(store.folder)).toBe(false);
 });
+
+it('keeps one file of a version that several hold, whatever is published in between', async () => {
+  const store = await opened();
+  const first = await store.publishHeld('generator_ema', 6, flat.length, writeFlat(flat));
+  const other = await store.publishHeld('generator_ema', 11, flat.length, writeFlat(flat.map((value) => -value)));
+  const again = await store.publishHeld('generator_ema', 6, flat.length, () => Promise.reject(new Error('written twice')));
+  expect(again.published).toBe(first.published);
+  await first.release();
+  await other.release();
+  expect(await exists(again.published.path)).toBe(true);
+  expect(store.find('generator_ema', 6)).toBe(again.published);
+  await again.release();
+  expect(await exists(again.published.path)).toBe(false);
+});
+
+it('does not write over a version that was held: who still reads it may be asked for it again', async () => {
+  const store = await opened();
+  const { published, release } = await store.publishHeld('generator_ema', 6, flat.length, writeFlat(flat));
+  await release();
+  const straggler = readPublished(published, 1_536);
+  const read = [(await straggler.next()).value as Uint8Array];
+  await store.publishHeld('generator_ema', 11, flat.length, writeFlat(flat.map((value) => -value)));
+  for await (const piece of straggler) read.push(piece);
+  expect(new Float32Array(Uint8Array.from(Buffer.concat(read)).buffer)).toEqual(flat);
+});

@@ -19,6 +19,9 @@ export interface PublishedParameters {
 export class ParameterStore {
   readonly #latest = new Map<string, PublishedParameters>();
   readonly #held = new Map<PublishedParameters, number>();
+  readonly #everHeld = new WeakSet<PublishedParameters>();
+  /** those that are to be held are published one after the other: each must be held before the next may recycle it */
+  #publishing: Promise<unknown> = Promise.resolve();
 
   /** @param folder of this store alone, inside the local exchange */
   constructor(readonly folder: string) {}
@@ -28,19 +31,36 @@ export class ParameterStore {
   }
 
   /**
-   * `write` fills the file, over whatever it holds; a version that is published already is not written again. The file of a
-   * version that nobody may name any more is recycled, since memory that is mapped already is filled several times faster. A
-   * straggler that still reads it gets a mixture, for a lease that has ended.
+   * `write` fills the file, over whatever it holds; a version that is there already, latest or held, is not written again. The
+   * file of a version that nobody may name any more is recycled, since memory that is mapped already is filled several times
+   * faster. A straggler that still reads it gets a mixture, for a lease that has ended. One that was held may be named again, and
+   * that straggler would take its mixture for it: its file is removed.
    */
   async publish(source: string, version: number, size: number, write: (path: string) => Promise<void>): Promise<PublishedParameters> {
+    const there = this.find(source, version);
+    if (there) return there;
     const previous = this.#latest.get(source);
-    if (previous?.version === version) return previous;
     const path = join(this.folder, `${source}-${version}`);
-    if (previous?.size === size && !this.#held.has(previous)) await rename(previous.path, path);
+    if (previous && !this.#held.has(previous)) {
+      if (previous.size === size && !this.#everHeld.has(previous)) await rename(previous.path, path);
+      else await rm(previous.path, { force: true });
+    }
     await write(path);
     const published = { source, version, size, path };
     this.#latest.set(source, published);
     return published;
+  }
+
+  /** Publishes a version and keeps it until `release` is called, whatever else is published meanwhile. */
+  async publishHeld(...publication: Parameters<ParameterStore['publish']>): Promise<{ readonly published: PublishedParameters; readonly release: () => Promise<void> }> {
+    const before = this.#publishing;
+    const done = (async () => {
+      await before.catch(() => undefined);
+      const published = await this.publish(...publication);
+      return { published, release: this.hold(published) };
+    })();
+    this.#publishing = done;
+    return done;
   }
 
   /** @throws {Dd2Error} INTERNAL when nothing was published under that name: an error of the caller's */
@@ -58,6 +78,7 @@ export class ParameterStore {
 
   /** Keeps that version available until the returned function is called. */
   hold(published: PublishedParameters): () => Promise<void> {
+    this.#everHeld.add(published);
     this.#held.set(published, (this.#held.get(published) ?? 0) + 1);
     return async () => {
       const holders = (this.#held.get(published) ?? 1) - 1;
@@ -96,15 +117,4 @@ export async function* readPublished(published: PublishedParameters, pieceBytes:
 /** Writes flat float32 values as a published file. */
 export function writeFlat(flat: Float32Array): (path: string) => Promise<void> {
   return (path) => writeFile(path, new Uint8Array(flat.buffer, flat.byteOffset, flat.byteLength), { mode: 0o600 });
-}
-
-/** Shards, in order, as one flat vector. */
-export function fromShards(shards: readonly Uint8Array[]): Float32Array {
-  const bytes = new Uint8Array(shards.reduce((total, shard) => total + shard.byteLength, 0));
-  let offset = 0;
-  for (const shard of shards) {
-    bytes.set(shard, offset);
-    offset += shard.byteLength;
-  }
-  return new Float32Array(bytes.buffer);
 }

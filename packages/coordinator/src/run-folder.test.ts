@@ -53,6 +53,13 @@ describe('RunFolder', () => {
     expect(await created().then((empty) => empty.events())).toEqual([]);
   });
 
+  it('writes a file twice at once', async () => {
+    const folder = await created();
+    const contents = Array.from({ length: 20 }, (_, i) => String(i).repeat(10_000));
+    await Promise.all(contents.map((content) => folder.write('queue.json', content)));
+    expect(contents).toContain(await folder.read('queue.json'));
+  });
+
   it('writes small files whole, without leftovers', async () => {
     const folder = await created();
     await folder.write('spec.yaml', 'a');

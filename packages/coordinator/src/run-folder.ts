@@ -6,12 +6,14 @@ export class RunFolder {
   readonly path: string;
   /** appends are chained, so that lines keep the order of the calls */
   #appends: Promise<void> = Promise.resolve();
-  /** files that end with a whole line: a crash may have cut the last one off, and the next must not continue it */
+  /** files that end with a whole line: a crash or a full disk may have cut the last one off, and the next must not continue it */
   readonly #mended = new Set<string>();
 
+  /** @param verify called before every write: rejects when another coordinator has taken the data folder over */
   constructor(
     dataDir: string,
     readonly runId: string,
+    readonly verify: () => Promise<void> = () => Promise.resolve(),
   ) {
     this.path = join(dataDir, 'runs', runId);
   }
@@ -29,9 +31,11 @@ export class RunFolder {
   append(name: 'metrics.jsonl' | 'events.jsonl', line: object): Promise<void> {
     const text = `${JSON.stringify(line)}\n`;
     const appended = this.#appends.then(async () => {
+      await this.verify();
       if (!this.#mended.has(name) && (await endsInsideLine(this.file(name)))) await appendFile(this.file(name), '\n');
-      this.#mended.add(name);
+      this.#mended.delete(name); // a full disk may cut this line off
       await appendFile(this.file(name), text);
+      this.#mended.add(name);
     });
     // A line that could not be written is its caller's to report; the next one is tried again.
     this.#appends = appended.catch(() => undefined);
@@ -40,6 +44,7 @@ export class RunFolder {
 
   /** Drops the metrics of updates that a resumed run is about to repeat, and a line that a crash cut off. */
   async truncateMetrics(update: number): Promise<void> {
+    await this.settled();
     const lines = await readLines(this.file('metrics.jsonl'));
     const kept = lines.filter((line) => {
       const parsed = parseLine(line);
@@ -54,11 +59,17 @@ export class RunFolder {
 
   /** Writes a small file: complete or not at all. */
   async write(name: string, content: string | Uint8Array): Promise<void> {
+    await this.verify();
     await writeAtomically(this.file(name), content);
   }
 
   async read(name: string): Promise<string | undefined> {
     return readIfPresent(this.file(name));
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.verify();
+    await rm(this.file(name), { force: true });
   }
 
   /** Resolves when every append so far was tried. */
@@ -67,11 +78,13 @@ export class RunFolder {
   }
 }
 
+let nextTemporary = 1;
+
 /** Writes to a temporary neighbour, flushes it to the disk and renames it: a reader sees the old content or the new. */
-export async function writeAtomically(path: string, content: string | Uint8Array): Promise<void> {
+export async function writeAtomically(path: string, content: string | Uint8Array, mode?: number): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
-  const temporary = `${path}.${process.pid}.tmp`;
-  await writeFile(temporary, content, { flush: true });
+  const temporary = `${path}.${process.pid}-${nextTemporary++}.tmp`; // the same file may be written twice at once
+  await writeFile(temporary, content, { flush: true, ...(mode === undefined ? {} : { mode }) });
   await rename(temporary, path);
 }
 

@@ -19,7 +19,7 @@ async function opened(folder?: RunFolder): Promise<RunHistory> {
 
 function metrics(update: number, more: Partial<UpdateMetrics> = {}): UpdateMetrics {
   const timing = { wallMs: 1, computeMs: 1, transferMs: 0, reduceMs: 0, optimizeMs: 0, publishMs: 0, overhead: 0 };
-  return { update, phase: 'tune', network: 'generator', generatorUpdates: 0, samples: 8, committed: true, version: 1, learningRate: 1, gradientNorm: 1, losses: { loss: 2 }, workers: 1, timing, ...more };
+  return { update, phase: 'tune', network: 'generator', generatorUpdates: 0, samples: 8, committed: true, skippedUpdates: 0, skippedInARow: 0, version: 1, learningRate: 1, gradientNorm: 1, losses: { loss: 2 }, workers: 1, timing, ...more };
 }
 
 async function collect(watch: AsyncIterable<RunMoment>): Promise<RunMoment[]> {
@@ -83,7 +83,7 @@ describe('RunHistory', () => {
     await watched;
   });
 
-  it('takes up what the folder holds, and stops a run that a crash interrupted', async () => {
+  it('takes up what the folder holds: a run that a crash interrupted is where it was', async () => {
     const folder = new RunFolder(await temporaryFolder(), 'run');
     const before = await opened(folder);
     await before.record('started', 'starts', { state: 'running' });
@@ -93,9 +93,9 @@ describe('RunHistory', () => {
     await before.record('checkpoint', 'saved', {});
     await appendFile(folder.file('events.jsonl'), '{"sequence":"nonsense"}\n{"sequence":4,"upd');
     const history = await opened(folder);
-    expect(history).toMatchObject({ state: 'stopped', update: 42, lastFid: 11.5, bestFid: 12.5, fidSamples: 5_000 });
-    const moments = await collect(history.watch(0, forEver()));
-    expect(moments).toHaveLength(4);
+    expect(history).toMatchObject({ state: 'running', update: 42, lastFid: 11.5, fidSamples: 5_000 });
+    const moments: RunMoment[] = [];
+    for await (const moment of history.watch(0, forEver())) if (moments.push(moment) === 4) break;
     expect(moments[1]?.metrics['loss']).toBeNaN();
     expect(moments[3]?.fid).toBeUndefined();
   });
@@ -118,5 +118,13 @@ describe('RunHistory', () => {
     await rm(folder.file('events.jsonl'), { recursive: true });
     await history.record('started', 'again', { state: 'running' });
     expect(history.state).toBe('running');
+  });
+
+  it('decides about an event by the state that the run is in when its turn comes', async () => {
+    const history = await opened();
+    const pause = (): Promise<boolean> => history.recordIf((state) => (state === 'running' ? ['pausing', 'pauses', { state: 'pausing' }] : undefined));
+    const made = await Promise.all([pause(), history.record('started', 'starts', { state: 'running' }), pause(), pause(), history.record('completed', 'done', { state: 'completed' }), pause()]);
+    expect(made).toEqual([false, undefined, true, false, undefined, false]);
+    expect((await history.folder.events()).map(({ kind }) => kind)).toEqual(['started', 'pausing', 'completed']);
   });
 });

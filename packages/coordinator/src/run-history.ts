@@ -2,16 +2,14 @@ import { EventEmitter } from 'node:events';
 import { totalUpdates, type Dd2Error, type RunSpec } from '@dd2/core';
 import { z } from 'zod';
 import type { EvaluationRecord } from './evaluate.js';
+import { measured, type EvaluationPurpose } from './run-evaluations.js';
 import type { RunFolder } from './run-folder.js';
 import type { UpdateMetrics } from './run-state.js';
 
-const runStates = ['queued', 'running', 'stopping', 'stopped', 'completed', 'failed', 'cancelled'] as const;
-const runEventKinds = ['submitted', 'started', 'resumed', 'phase', 'workers', 'evaluation', 'checkpoint', 'stopped', 'completed', 'failed', 'cancelled', 'trouble', 'progress'] as const;
+const runStates = ['queued', 'running', 'pausing', 'paused', 'completed', 'failed', 'cancelled'] as const;
+const runEventKinds = ['submitted', 'queued', 'started', 'resumed', 'phase', 'workers', 'waiting', 'evaluation', 'checkpoint', 'health', 'pausing', 'paused', 'completed', 'failed', 'cancelled', 'trouble', 'progress'] as const;
 export type RunState = (typeof runStates)[number];
 export type RunEventKind = (typeof runEventKinds)[number];
-
-/** JSON has no NaN: it writes null for a number that is not finite. */
-const measured = z.number().nullable().transform((value) => value ?? NaN);
 
 /** One moment of a run: an event that events.jsonl keeps (one line each), or plain progress that it does not. */
 const runMomentSchema = z.object({
@@ -33,6 +31,7 @@ const runMomentSchema = z.object({
   metrics: z.record(z.string(), measured),
   fid: measured.optional(),
   fidSamples: z.number().int().optional(),
+  fidUpdate: z.number().int().optional(),
   updatesPerSecond: measured.optional(),
   etaSeconds: measured.optional(),
   error: z.object({ code: z.string(), message: z.string(), field: z.string(), remedy: z.string() }).optional(),
@@ -46,9 +45,13 @@ export interface RunChange {
   readonly error?: Dd2Error;
   readonly fid?: number;
   readonly fidSamples?: number;
+  /** of the checkpoint that fid was measured on */
+  readonly fidUpdate?: number;
 }
 
-const endStates: ReadonlySet<RunState> = new Set(['stopped', 'completed', 'failed', 'cancelled']);
+export type RunEvent = readonly [kind: RunEventKind, message: string, change: RunChange];
+
+const endStates: ReadonlySet<RunState> = new Set(['paused', 'completed', 'failed', 'cancelled']);
 /** Progress is told at most this often. */
 const PROGRESS_INTERVAL_MS = 200;
 /** Updates that the rate is averaged over. */
@@ -60,6 +63,7 @@ export class RunHistory {
   readonly #kept: RunMoment[] = [];
   readonly #finishTimes: number[] = [];
   #lastTold = -Infinity;
+  #fidUpdate = -1;
   /** events are recorded one after the other, so that each one follows from the one before it */
   #recording: Promise<void> = Promise.resolve();
   state: RunState = 'queued';
@@ -71,10 +75,15 @@ export class RunHistory {
   cycleGuidance = 0;
   generatorUpdates = 0;
   lastFid: number | undefined;
-  bestFid: number | undefined;
+  /** what the run waits for, in words */
+  waitingFor = '';
+  /** updates of the whole run; more than the spec says when guidance updates were inserted */
+  totalUpdates: number;
   fidSamples = 0;
   metrics: Record<string, number> = {};
   updatedAt: string;
+  /** since when it has had its place in the queue */
+  queuedAt: string;
   error: RunMoment['error'];
 
   constructor(
@@ -84,9 +93,11 @@ export class RunHistory {
     readonly workerCount: () => number,
   ) {
     this.updatedAt = identity.createdAt;
+    this.queuedAt = identity.createdAt;
+    this.totalUpdates = totalUpdates(spec);
   }
 
-  /** Takes up the history that the run folder holds. A run that a crash interrupted is stopped. */
+  /** Takes up the history that the run folder holds; the run is where its last event says. */
   static async open(...values: ConstructorParameters<typeof RunHistory>): Promise<RunHistory> {
     const history = new RunHistory(...values);
     for (const event of await history.folder.events()) {
@@ -95,22 +106,29 @@ export class RunHistory {
       history.#kept.push(moment);
       history.#follow(moment);
     }
-    if (!endStates.has(history.state)) history.state = 'stopped';
     return history;
   }
 
-  get totalUpdates(): number {
-    return totalUpdates(this.spec);
+  /** Keeps an event, in the file first; then the run is where the event says, and watchers hear of it. Rejects when the file cannot be written. */
+  async record(kind: RunEventKind, message: string, change: RunChange): Promise<void> {
+    await this.recordIf(() => [kind, message, change]);
   }
 
-  /** Keeps an event, in the file first; then the run is where the event says, and watchers hear of it. Rejects when the file cannot be written. */
-  record(kind: RunEventKind, message: string, change: RunChange): Promise<void> {
-    const recorded = this.#recording.then(() => this.#keep(kind, message, change));
-    this.#recording = recorded.catch(() => undefined);
+  /**
+   * Records what `decide` makes of the state that the run is in when its turn comes, as `record` does: what happened until then
+   * counts, not what the caller saw. @returns whether it made something of it
+   */
+  recordIf(decide: (state: RunState) => RunEvent | undefined): Promise<boolean> {
+    const recorded = this.#recording.then(async () => {
+      const event = decide(this.state);
+      if (event) await this.#keep(...event);
+      return event !== undefined;
+    });
+    this.#recording = recorded.then(() => undefined, () => undefined);
     return recorded;
   }
 
-  async #keep(kind: RunEventKind, message: string, { state, phase, update, error, fid, fidSamples }: RunChange): Promise<void> {
+  async #keep(kind: RunEventKind, message: string, { state, phase, update, error, fid, fidSamples, fidUpdate }: RunChange): Promise<void> {
     const told = error && { code: error.code, message: error.message, field: error.field ?? '', remedy: error.remedy ?? '' };
     const moment: RunMoment = {
       ...this.#moment(kind, message),
@@ -120,6 +138,7 @@ export class RunHistory {
       update: update ?? this.update,
       fid,
       fidSamples,
+      fidUpdate,
       // What ended a run stays with it until it starts again.
       error: state === undefined ? this.error : told,
     };
@@ -127,11 +146,13 @@ export class RunHistory {
       await this.folder.append('events.jsonl', moment);
     } finally {
       this.#kept.push(moment);
+      this.#placeInQueue(moment);
       if (state !== undefined) this.state = state;
       if (phase !== undefined) this.phase = phase;
       if (update !== undefined) this.update = update;
       this.error = moment.error;
       this.updatedAt = moment.at;
+      if (fid !== undefined) this.#measured(fid, fidSamples ?? 0, fidUpdate ?? moment.update);
       if (state === 'running' || phase !== undefined) this.#finishTimes.splice(0); // the pause before it is no part of the rate
       this.#emitter.emit('moment', moment);
     }
@@ -156,12 +177,9 @@ export class RunHistory {
     this.#emitter.emit('moment', this.#moment('progress', ''));
   }
 
-  async evaluated(record: EvaluationRecord): Promise<void> {
-    this.#measured(record.fid, record.samples);
-    await this.record('evaluation', `FID ${record.fid.toFixed(2)} (${record.samples} samples, accuracy ${record.accuracy.toFixed(3)}) after ${record.update} updates`, {
-      fid: record.fid,
-      fidSamples: record.samples,
-    });
+  async evaluated({ fid, samples, accuracy, update, sampler }: EvaluationRecord, purpose: EvaluationPurpose): Promise<void> {
+    const how = purpose === 'asked' ? `${sampler}, ` : '';
+    await this.record('evaluation', `FID ${fid.toFixed(2)} (${how}${samples} samples, accuracy ${accuracy.toFixed(3)}) after ${update} updates`, purpose === 'asked' ? {} : { fid, fidSamples: samples, fidUpdate: update });
   }
 
   /** Every moment after `since`, and those to come until the run ends or the signal aborts. */
@@ -216,21 +234,29 @@ export class RunHistory {
     };
   }
 
+  /** A run that was interrupted keeps its place; one that is queued again comes last. */
+  #placeInQueue(moment: RunMoment): void {
+    if (moment.state === 'queued' && this.state !== 'queued' && this.state !== 'running') this.queuedAt = moment.at;
+  }
+
   /** Takes over what an event of an earlier process says. */
   #follow(moment: RunMoment): void {
+    this.#placeInQueue(moment);
     this.state = moment.state;
     this.phase = moment.phase;
     this.update = moment.update;
     this.generatorUpdates = moment.generatorUpdates;
     this.error = moment.error;
     this.updatedAt = moment.at;
-    if (moment.fid !== undefined) this.#measured(moment.fid, moment.fidSamples ?? 0);
+    this.totalUpdates = moment.totalUpdates;
+    if (moment.fid !== undefined) this.#measured(moment.fid, moment.fidSamples ?? 0, moment.fidUpdate ?? moment.update);
   }
 
-  /** The best is that of the periodic evaluations: FID is biased by the number of samples, and the last one may have more. */
-  #measured(fid: number, samples: number): void {
+  /** The last FID is that of the newest checkpoint measured. */
+  #measured(fid: number, samples: number, update: number): void {
+    if (update < this.#fidUpdate) return;
     this.lastFid = fid;
     this.fidSamples = samples;
-    if (samples === this.spec.evaluation.samples) this.bestFid = Math.min(this.bestFid ?? Infinity, fid);
+    this.#fidUpdate = update;
   }
 }

@@ -1,14 +1,15 @@
 import { once } from 'node:events';
-import { RunState as WireState, timestampFromDate, type Handlers, type MessageInitShape, type MessageWritable, type RunEventSchema, type RunSchema, type RunService } from '@dd2/proto';
-import { samplerName } from './evaluate.js';
+import { EvaluationState, RunState as WireState, timestampFromDate, type EvaluationSchema, type Handlers, type MessageInitShape, type MessageWritable, type RunEventSchema, type RunSchema, type RunService } from '@dd2/proto';
+import { samplerName, type EvaluationRecord } from './evaluate.js';
+import type { EvaluationRequest } from './run-evaluations.js';
 import type { RunHistory, RunMoment, RunState } from './run-history.js';
 import type { RunManager } from './run-manager.js';
 
 const wireStates: Readonly<Record<RunState, WireState>> = {
   queued: WireState.QUEUED,
   running: WireState.RUNNING,
-  stopping: WireState.STOPPING,
-  stopped: WireState.STOPPED,
+  pausing: WireState.PAUSING,
+  paused: WireState.PAUSED,
   completed: WireState.COMPLETED,
   failed: WireState.FAILED,
   cancelled: WireState.CANCELLED,
@@ -16,14 +17,19 @@ const wireStates: Readonly<Record<RunState, WireState>> = {
 
 /** RunService: what people and their tools ask of the coordinator. */
 export function runService(manager: RunManager): Handlers<typeof RunService> {
+  const message = (run: RunHistory): MessageInitShape<typeof RunSchema> => {
+    const { runId } = run.identity;
+    return runMessage(run, manager.priorityOf(runId), manager.evaluationsOf(runId).best);
+  };
   return {
-    submitRun: async (request) => ({ run: runMessage(await manager.submit(request)) }),
-    getRun: async ({ runId }) => ({ run: runMessage(manager.find(runId)) }),
+    submitRun: async (request) => ({ run: message(await manager.submit(request)) }),
+    getRun: async ({ runId }) => ({ run: message(manager.find(runId)) }),
     listRuns: async ({ states }) => ({
-      runs: manager.runs.map(runMessage).filter(({ state }) => states.length === 0 || (state !== undefined && states.includes(state))),
+      runs: manager.runs.map(message).filter(({ state }) => states.length === 0 || (state !== undefined && states.includes(state))),
     }),
-    stopRun: async ({ runId }) => ({ run: runMessage(await manager.stop(runId)) }),
-    cancelRun: async ({ runId }) => ({ run: runMessage(await manager.cancel(runId)) }),
+    pauseRun: async ({ runId }) => ({ run: message(await manager.pause(runId)) }),
+    resumeRun: async ({ runId }) => ({ run: message(await manager.resume(runId)) }),
+    cancelRun: async ({ runId }) => ({ run: message(await manager.cancel(runId)) }),
     watchRun: async ({ runId, since }, stream, { signal }) => {
       for await (const moment of manager.find(runId).watch(Number(since), signal)) {
         await send(stream, { event: eventMessage(moment) }, signal);
@@ -40,13 +46,27 @@ export function runService(manager: RunManager): Handlers<typeof RunService> {
         await send(
           stream,
           'fid' in step
-            ? { message: { case: 'evaluation', value: { runId, ...step, classCounts: [...step.classCounts], noiseSeed: BigInt(step.noiseSeed) } } }
+            ? { message: { case: 'evaluation', value: recordMessage(runId, step.id, step) } }
             : { message: { case: 'progress', value: { sampler: step.sampler, samples: 0, totalSamples: step.samples } } },
           signal,
         );
       }
     },
+    listEvaluations: async ({ runId }) => {
+      const evaluations = manager.evaluationsOf(runId);
+      const all = [...evaluations.records.map(([id, record]) => recordMessage(runId, id, record)), ...evaluations.requests.map((request) => requestMessage(runId, request, evaluations.running.has(request.id)))];
+      return { evaluations: all.sort((a, b) => (a.update ?? 0) - (b.update ?? 0)) };
+    },
   };
+}
+
+function recordMessage(runId: string, evaluationId: string, { classCounts, noiseSeed, ...record }: EvaluationRecord): MessageInitShape<typeof EvaluationSchema> {
+  return { runId, evaluationId, ...record, classCounts: [...classCounts], noiseSeed: BigInt(noiseSeed), state: EvaluationState.COMPLETED };
+}
+
+function requestMessage(runId: string, request: EvaluationRequest, running: boolean): MessageInitShape<typeof EvaluationSchema> {
+  const { id: evaluationId, update, sampler, samples, noiseSeed, failed } = request;
+  return { runId, evaluationId, update, sampler, samples, noiseSeed: BigInt(noiseSeed), state: failed ? EvaluationState.FAILED : running ? EvaluationState.RUNNING : EvaluationState.QUEUED, ...(failed ? { error: failed } : {}) };
 }
 
 /** Writes a message, and waits when the reader does not keep up: what is not taken yet must not pile up here. */
@@ -55,8 +75,11 @@ async function send<T>(stream: MessageWritable<T>, message: T, signal: AbortSign
   if (!stream.write(message) && stream.writableNeedDrain) await once(stream, 'drain', { signal });
 }
 
-function runMessage(run: RunHistory): MessageInitShape<typeof RunSchema> {
+function runMessage(run: RunHistory, priority: number, best: EvaluationRecord | undefined): MessageInitShape<typeof RunSchema> {
   return {
+    priority,
+    waitingFor: run.waitingFor,
+    ...(best ? { bestFid: best.fid, bestUpdate: best.update } : {}),
     runId: run.identity.runId,
     name: run.identity.name,
     state: wireStates[run.state],
@@ -65,7 +88,6 @@ function runMessage(run: RunHistory): MessageInitShape<typeof RunSchema> {
     totalUpdates: run.totalUpdates,
     generatorUpdates: run.generatorUpdates,
     ...(run.lastFid === undefined ? {} : { lastFid: run.lastFid }),
-    ...(run.bestFid === undefined ? {} : { bestFid: run.bestFid }),
     fidSamples: run.fidSamples,
     createdAt: timestampFromDate(new Date(run.identity.createdAt)),
     updatedAt: timestampFromDate(new Date(run.updatedAt)),

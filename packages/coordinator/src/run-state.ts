@@ -35,6 +35,9 @@ export interface UpdateMetrics {
   readonly generatorUpdates: number;
   readonly samples: number;
   readonly committed: boolean;
+  /** with this one: how many updates were skipped so far, and how many of them in a row */
+  readonly skippedUpdates: number;
+  readonly skippedInARow: number;
   readonly version: number;
   readonly learningRate: number;
   readonly gradientNorm: number;

@@ -1,6 +1,7 @@
-import { Dd2Error, type UpdatePlan } from '@dd2/core';
+import type { UpdatePlan } from '@dd2/core';
 import { emaOf } from './phases.js';
 import type { RunContext } from './run-context.js';
+import { runProgram } from './run-program.js';
 import type { UpdateMetrics } from './run-state.js';
 import type { MicroBatchOutcome } from './dispatcher.js';
 
@@ -13,11 +14,13 @@ export async function runUpdate(run: RunContext, plan: UpdatePlan, signal: Abort
   const { aggregators, dispatcher, progress } = run;
   const program = run.programs.forUpdate(plan);
 
-  // dispatch: the workers lease the micro-batches; each gradient is summed into its place of the tree as it arrives
+  // dispatch: the workers lease the micro-batches (before them the teacher's, when it has a pool of its own); each gradient is
+  // summed into its place of the tree as it arrives
   const reduction = aggregators.open(plan.update, plan.network, run.layout.size, plan.microBatches);
-  const outcome = await dispatcher.run(
+  const outcome = await runProgram(
+    run,
+    program,
     {
-      ...run.bind(program),
       seed: run.spec.seed,
       update: plan.update,
       firstSample: 0,
@@ -60,13 +63,6 @@ export async function runUpdate(run: RunContext, plan: UpdatePlan, signal: Abort
   progress.update = plan.update + 1;
   const finished = performance.now();
 
-  if (progress.skippedInARow >= run.spec.nonFiniteLimit) {
-    throw new Dd2Error('NON_FINITE', `${progress.skippedInARow} updates in a row had a gradient that is not finite`, {
-      field: `phases.${plan.phase === 'align' ? 'distill' : plan.phase}.optimizer.learningRate`,
-      remedy: 'Lower the learning rate or set optimizer.clip, and submit it as a new run',
-      details: { run: run.folder.runId, update: plan.update },
-    });
-  }
   const wallMs = finished - started;
   return {
     update: plan.update,
@@ -76,6 +72,8 @@ export async function runUpdate(run: RunContext, plan: UpdatePlan, signal: Abort
     generatorUpdates: plan.generatorUpdates + (plan.phase === 'distill' && plan.network === 'generator' ? 1 : 0),
     samples: plan.batch,
     committed,
+    skippedUpdates: progress.skippedUpdates,
+    skippedInARow: progress.skippedInARow,
     version: progress.versions[plan.network],
     learningRate: plan.learningRate,
     gradientNorm,

@@ -1,126 +1,184 @@
 import { EventEmitter } from 'node:events';
-import { Dd2Error, schedule, totalUpdates, type RunSpec, type UpdatePlan } from '@dd2/core';
-import { checkpointVectors, listCheckpoints, loadCheckpoint, retainCheckpoints, saveCheckpoint, type CheckpointHeader, type CheckpointVectors } from './checkpoint.js';
-import { evaluate, sampleGrid, type EvaluationRecord, type EvaluationRequest } from './evaluate.js';
-import { fromShards } from './parameter-store.js';
+import { rm } from 'node:fs/promises';
+import { Dd2Error, schedule, totalUpdates, type UpdatePlan } from '@dd2/core';
+import { checkpointPath, checkpointVectors, listCheckpoints, loadCheckpoint, type CheckpointHeader } from './checkpoint.js';
+import { Checkpointer } from './checkpointer.js';
 import { enterPhase } from './phases.js';
 import type { RunContext } from './run-context.js';
+import { periodicId, type EvaluationRequest, type RunEvaluations } from './run-evaluations.js';
 import { runUpdate } from './run-update.js';
 import type { UpdateMetrics } from './run-state.js';
 import { ensureTargets } from './targets.js';
+import { patience, requireFinite, TrainingHealth, type Patience } from './training-health.js';
 
 interface RunNotices {
   update: [UpdateMetrics];
   phase: [phase: string, update: number];
   resumed: [update: number];
   checkpoint: [update: number];
-  evaluation: [EvaluationRecord];
+  /** updates of the whole run, known anew */
+  planned: [totalUpdates: number];
+  health: [message: string];
+  /** the run has ended before its last update, at the checkpoint of this one */
+  ended: [update: number, reason: string];
+  /** an evaluation is asked for: whoever listens has it measured */
+  requested: [EvaluationRequest];
   trouble: [what: string, error: Dd2Error];
 }
 
 /** How a run ends before its last update. */
 export interface RunEnd {
   /** ends it after the update that is being computed, with a checkpoint; an update that takes too long is given up */
-  readonly stop: AbortSignal;
+  readonly pause: AbortSignal;
   /** ends it at once, without a checkpoint */
   readonly cancel: AbortSignal;
-  /** updates after which to stop; the whole run unless told */
+  /** updates after which to pause; the whole run unless told */
   readonly until?: number;
 }
 
-/** A run that is told to stop waits this long for the update and the evaluations that are being computed. */
-const STOP_PATIENCE_MS = 10_000;
+/** A run that is told to pause waits this long for the update that is being computed. */
+const PAUSE_PATIENCE_MS = 10_000;
 
 /** Advances one run from its newest checkpoint to its end, one committed update after the other. */
 export class Run extends EventEmitter<RunNotices> {
-  /** evaluations that go on beside the updates */
-  readonly #background = new Set<Promise<void>>();
-  #saving: Promise<void> = Promise.resolve();
-  /** update of the newest checkpoint that was loaded or written */
-  #saved = 0;
+  readonly #checkpointer: Checkpointer;
+  #health: TrainingHealth;
+  /** evaluations that are due and wait for their checkpoint to be written, by update */
+  readonly #due = new Map<number, Promise<void>>();
 
   constructor(
     readonly context: RunContext,
+    readonly evaluations: RunEvaluations,
     readonly specSha256: string,
+    /** of the coordinator that advances the run */
+    readonly epoch: bigint,
   ) {
     super();
+    const { aggregators, folder, layout, spec } = context;
+    this.#health = new TrainingHealth(spec);
+    this.#checkpointer = new Checkpointer({
+      folder,
+      layout,
+      aggregators,
+      keep: spec.checkpoint.keep,
+      held: () => [...evaluations.held, ...this.#due.keys(), ...this.#patience().needed],
+      best: () => evaluations.best?.update,
+      // The metrics of its updates come before a checkpoint: nobody would write them again.
+      verify: async () => {
+        await folder.settled();
+        await folder.verify();
+      },
+      onSaved: (update) => this.emit('checkpoint', update),
+      onTrouble: (what, error) => this.emit('trouble', what, error),
+    });
   }
 
   /**
    * Advances the run until it is done or told to end.
-   * @returns whether all updates of the run, and the evaluation at its end, are done
+   * @returns whether all updates of the run, and its evaluations, are done
    */
-  async advance({ stop, cancel, until = Infinity }: RunEnd): Promise<boolean> {
-    const { dispatcher, progress, spec } = this.context;
+  async advance({ pause, cancel, until = Infinity }: RunEnd): Promise<boolean> {
+    const { dispatcher, namespace } = this.context;
     const late = new AbortController();
     const giveUpLater = (): void => {
-      const patience = dispatcher.workerCount === 0 ? 0 : STOP_PATIENCE_MS;
-      setTimeout(() => late.abort(new Dd2Error('CANCELLED', 'the run stops')), patience).unref();
+      const idle = dispatcher.workerCount === 0 || dispatcher.waitingFor(namespace) !== undefined;
+      setTimeout(() => late.abort(new Dd2Error('CANCELLED', 'the run pauses')), idle ? 0 : PAUSE_PATIENCE_MS).unref();
     };
     const unlessGivenUp = (error: unknown): false => {
       if (!late.signal.aborted || cancel.aborted) throw error;
       return false;
     };
     const signal = AbortSignal.any([cancel, late.signal]);
-    if (stop.aborted) giveUpLater();
-    stop.addEventListener('abort', giveUpLater, { once: true });
+    if (pause.aborted) giveUpLater();
+    pause.addEventListener('abort', giveUpLater, { once: true });
     try {
-      await this.#commitUpdates(until, stop, signal).catch(unlessGivenUp);
-      await this.#settle();
+      await this.#commitUpdates(until, pause, signal).catch(unlessGivenUp);
       cancel.throwIfAborted();
-      await this.#saveNewest();
-      if (progress.update < totalUpdates(spec)) return false;
-      return await this.#finalEvaluation(signal).then(() => true, unlessGivenUp);
+      if (this.context.progress.update > 0) await this.#checkpointer.finish(this.#header()); // before, there may be no state yet
+      await Promise.all(this.#due.values());
+      if (!this.#isOver) return false;
+      return await this.#complete(AbortSignal.any([pause, cancel])).then(
+        () => true,
+        (error: unknown) => {
+          if (!pause.aborted || cancel.aborted) throw error;
+          return false;
+        },
+      );
     } finally {
-      stop.removeEventListener('abort', giveUpLater);
+      pause.removeEventListener('abort', giveUpLater);
       late.abort(new Dd2Error('CANCELLED', 'the run has ended')); // what still computes has nobody left to compute for
-      await this.#settle();
+      await Promise.all(this.#due.values());
+      await this.#checkpointer.settled();
     }
   }
 
   /** The main loop. An update that is given up throws, and has committed nothing. */
-  async #commitUpdates(until: number, stop: AbortSignal, signal: AbortSignal): Promise<void> {
+  async #commitUpdates(until: number, pause: AbortSignal, signal: AbortSignal): Promise<void> {
     const { spec, progress } = this.context;
     await this.#restore(signal);
-    const end = Math.min(until, totalUpdates(spec));
-    while (progress.update < end && !stop.aborted) {
-      const plan = schedule(progress.update, spec);
+    while (progress.update < until && !this.#isOver && !pause.aborted) {
+      const plan = this.#plan(progress.update);
       if (plan.phaseUpdate === 0) {
         // What a checkpoint of this update holds is the state before the transition, whenever the run ends.
-        if (plan.update > 0 && plan.update !== this.#saved) await this.#startCheckpoint();
+        if (plan.update > 0) await this.#checkpointer.save(this.#header());
         await this.#enterPhase(plan, signal);
       }
       const metrics = await runUpdate(this.context, plan, signal);
-      this.#append(metrics);
-      this.emit('update', metrics);
-      if (this.#evaluationIsDue(plan)) await this.#startEvaluation(plan, signal);
-      if (progress.update % spec.checkpoint.everyUpdates === 0) await this.#startCheckpoint();
+      this.#record(metrics);
+      requireFinite(spec, plan, progress);
+      if (this.#evaluationIsDue(plan)) await this.#evaluateHere();
+      // Checkpoints of parameters that only give gradients that are not finite must not push the good ones out.
+      else if (progress.skippedInARow === 0 && progress.update % spec.checkpoint.everyUpdates === 0) await this.#checkpointer.save(this.#header());
     }
   }
 
-  #append(metrics: UpdateMetrics): void {
+  #plan(update: number): UpdatePlan {
+    return schedule(update, this.context.spec, this.#health.state.inserted);
+  }
+
+  get #remaining(): number {
+    const { progress, spec } = this.context;
+    return totalUpdates(spec, this.#health.state.inserted) - progress.update;
+  }
+
+  /** Is there nothing left to compute? A run that goes back behind the update that it ends with has to reach that again. */
+  get #isOver(): boolean {
+    const early = this.#patience();
+    return early.stop ? this.context.progress.update >= early.best : this.#remaining <= 0;
+  }
+
+  #record(metrics: UpdateMetrics): void {
     this.context.folder.append('metrics.jsonl', metrics).catch((error: unknown) => this.emit('trouble', `the metrics of update ${metrics.update} could not be written`, Dd2Error.from(error)));
+    this.emit('update', metrics);
+    for (const { kind, message } of this.#health.observe(metrics)) {
+      if (kind === 'realign') this.emit('planned', this.context.progress.update + this.#remaining);
+      this.emit('health', message);
+    }
   }
 
   /** Loads the newest checkpoint that verifies; without one the run starts at update 0. */
   async #restore(signal: AbortSignal): Promise<void> {
     const { folder, layout, progress, aggregators, spec } = this.context;
-    for (const update of await listCheckpoints(folder)) {
+    const checkpoints = await listCheckpoints(folder);
+    for (const update of checkpoints) {
       try {
         const { manifest, vectors } = await loadCheckpoint(folder, layout, update);
-        if (manifest.specSha256 !== this.specSha256) throw new Dd2Error('CHECKPOINT_CORRUPT', 'the checkpoint belongs to another run spec', { field: folder.file('checkpoints', String(update)) });
+        if (manifest.specSha256 !== this.specSha256) throw new Dd2Error('CHECKPOINT_CORRUPT', 'the checkpoint belongs to another run spec', { field: checkpointPath(folder, update) });
+        const health = new TrainingHealth(spec, manifest.health);
         for (const name of checkpointVectors) await aggregators.load(name, vectors[name]);
         Object.assign(progress.versions, manifest.versions);
         progress.update = manifest.update;
         progress.skippedUpdates = manifest.skippedUpdates;
         progress.skippedInARow = manifest.skippedInARow;
-        this.#saved = manifest.update;
+        this.#health = health;
+        this.#checkpointer.adopt(progress.update);
         await this.context.publish('generator');
         await this.context.publish('guidance');
         await folder.truncateMetrics(progress.update);
+        this.emit('planned', progress.update + this.#remaining);
         this.emit('resumed', progress.update);
-        const insideRegress = progress.update < totalUpdates(spec) && schedule(progress.update, spec).phase === 'regress';
-        if (insideRegress) await ensureTargets(this.context, signal);
+        await this.#requestLost(checkpoints);
+        if (this.#remaining > 0 && this.#plan(progress.update).phase === 'regress') await ensureTargets(this.context, signal);
         return;
       } catch (error) {
         if (!(error instanceof Dd2Error) || error.code !== 'CHECKPOINT_CORRUPT') throw error;
@@ -130,116 +188,111 @@ export class Run extends EventEmitter<RunNotices> {
     await folder.truncateMetrics(0);
   }
 
+  /** A crash between a checkpoint and the request that it was written for must not lose the evaluation; later checkpoints may be there. */
+  async #requestLost(checkpoints: readonly number[]): Promise<void> {
+    const { update: newest } = this.context.progress;
+    for (const update of checkpoints.filter((one) => one > 0 && one <= newest).reverse()) {
+      const isKnown = update < newest && this.evaluations.find(periodicId(update)) !== undefined;
+      if (!isKnown && this.#evaluationIsDue(this.#plan(update - 1))) await this.#request(update, 'periodic');
+    }
+  }
+
   async #enterPhase(plan: UpdatePlan, signal: AbortSignal): Promise<void> {
-    const { spec } = this.context;
     this.emit('phase', plan.phase, plan.update);
-    await enterPhase(this.context, plan.update === 0 ? undefined : schedule(plan.update - 1, spec).phase);
+    await enterPhase(this.context, plan.update === 0 ? undefined : this.#plan(plan.update - 1).phase);
     if (plan.phase === 'regress') await ensureTargets(this.context, signal);
   }
 
   /** After `tune` and `regress` the generator is measured as it enters the next phase, then every E generator updates. */
   #evaluationIsDue(plan: UpdatePlan): boolean {
-    const { spec } = this.context;
-    const next = plan.update + 1 < totalUpdates(spec) ? schedule(plan.update + 1, spec) : undefined;
-    if (plan.phase === 'tune' || plan.phase === 'regress') return next?.phase !== plan.phase;
-    return plan.network === 'generator' && (plan.generatorUpdates + 1) % spec.evaluation.everyGeneratorUpdates === 0;
+    const { everyGeneratorUpdates } = this.context.spec.evaluation;
+    if (plan.phase === 'tune' || plan.phase === 'regress') return this.#plan(plan.update + 1).phase !== plan.phase;
+    return plan.network === 'generator' && (plan.generatorUpdates + 1) % everyGeneratorUpdates === 0;
   }
 
-  /** Measures the moving average as it is now, beside the updates that follow; they wait for an evaluation before it. */
-  async #startEvaluation(plan: UpdatePlan, signal: AbortSignal): Promise<void> {
-    const { spec, folder } = this.context;
-    await Promise.all(this.#background);
-    const request = await this.#request(plan.generatorUpdates + (plan.phase === 'distill' ? 1 : 0), spec.evaluation.samples, spec.evaluation.noiseSeed);
-    const release = this.context.parameters.hold(request.generator);
-    const work = this.#measure(request, String(request.update), signal)
-      .catch((error: unknown) => {
-        if (!signal.aborted) this.emit('trouble', `the evaluation at update ${request.update} of ${folder.runId} failed`, Dd2Error.from(error));
-      })
-      .finally(async () => {
-        await release();
-        this.#background.delete(work);
-      });
-    this.#background.add(work);
-  }
-
-  async #finalEvaluation(signal: AbortSignal): Promise<void> {
-    const { spec, progress } = this.context;
-    // Noise that no evaluation before has seen: the figure is not one that the run could have been steered by.
-    const request = await this.#request(spec.phases.distill.generatorUpdates, spec.evaluation.finalSamples, spec.evaluation.noiseSeed + 1);
-    await this.#measure(request, `${progress.update}-final`, signal);
-  }
-
-  async #request(generatorUpdates: number, samples: number, noiseSeed: number): Promise<EvaluationRequest> {
-    const generator = await this.context.snapshotAverage();
-    return { sampler: { kind: 'one-step' }, samples, noiseSeed, generator, update: this.context.progress.update, generatorUpdates };
-  }
-
-  async #measure(request: EvaluationRequest, name: string, signal: AbortSignal): Promise<void> {
-    const { folder } = this.context;
-    const [record, grid] = await Promise.all([evaluate(this.context, request, signal), sampleGrid(this.context, request, signal)]);
-    await folder.write(`evaluations/${name}.png`, grid);
-    await folder.write(`evaluations/${name}.json`, `${JSON.stringify(record, null, 2)}\n`);
-    this.emit('evaluation', record);
-  }
-
-  /** Copies the state and writes it beside the updates that follow; evaluations of earlier updates are on disk first. */
-  async #startCheckpoint(): Promise<void> {
-    const { aggregators, folder, layout, spec } = this.context;
-    await this.#saving; // at most one copy of the state waits to be written
-    const header = this.#checkpointHeader();
-    const shards = await Promise.all(checkpointVectors.map((name) => aggregators.read(name)));
-    const earlier = [...this.#background];
-    this.#saving = (async () => {
-      await Promise.all(earlier);
-      const vectors = Object.fromEntries(checkpointVectors.map((name, index) => [name, fromShards(shards[index] ?? [])])) as CheckpointVectors;
+  /** Takes the checkpoint that the evaluation will measure; the updates go on while it is written, and measured. */
+  async #evaluateHere(): Promise<void> {
+    const { update } = this.context.progress;
+    this.#due.set(update, Promise.resolve()); // the checkpoint must be kept from now on
+    await this.#checkpointer.save(this.#header());
+    const requested = (async () => {
       try {
-        await saveCheckpoint(folder, layout, header, vectors);
-        this.#saved = header.update;
-        await retainCheckpoints(folder, spec.checkpoint.keep, new Set());
-        this.emit('checkpoint', header.update);
+        if (await this.#checkpointer.saved(update)) await this.#request(update, 'periodic');
+        else this.emit('trouble', `the evaluation at update ${update} is left out`, new Dd2Error('RUN_FAILED', 'its checkpoint could not be written', { field: checkpointPath(this.context.folder, update) }));
       } catch (error) {
-        this.emit('trouble', `the checkpoint of update ${header.update} could not be written`, Dd2Error.from(error));
+        this.emit('trouble', `the evaluation at update ${update} could not be asked for`, Dd2Error.from(error));
+      } finally {
+        this.#due.delete(update);
       }
     })();
+    this.#due.set(update, requested);
   }
 
-  /** The checkpoint that a run ends with; unlike the ones on the way, it must not be missing. @throws {Dd2Error} RUN_FAILED */
-  async #saveNewest(): Promise<void> {
+  async #request(update: number, purpose: 'periodic' | 'final'): Promise<void> {
+    const { samples, finalSamples, noiseSeed } = this.context.spec.evaluation;
+    const id = purpose === 'final' ? `${update}-final` : periodicId(update);
+    // The last one has noise that no evaluation before has seen: the figure is not one that the run could have been steered by.
+    await this.evaluations.request({ id, update, purpose, sampler: 'one-step', ...(purpose === 'final' ? { samples: finalSamples, noiseSeed: noiseSeed + 1 } : { samples, noiseSeed }) });
+    const request = this.evaluations.find(id);
+    if (request) this.emit('requested', request);
+  }
+
+  /** Waits for the curve, decides which update is the run's result, and measures that with fresh noise. */
+  async #complete(signal: AbortSignal): Promise<void> {
+    const { progress } = this.context;
+    if (!this.#patience().stop) await this.evaluations.settled(signal);
+    const early = this.#patience();
+    if (early.stop) {
+      await this.evaluations.dropAfter(early.after);
+      await this.#endAt(early.best);
+      this.emit('ended', early.best, `no evaluation after that of update ${early.best} was better, up to update ${early.after}`);
+    }
+    await this.#request(progress.update, 'final');
+    await this.evaluations.settled(signal);
+  }
+
+  /** Whether the curve, as far as it is known without a gap, ends the run early. */
+  #patience(): Patience {
+    const { evaluations } = this;
+    const open = [...this.#due.keys(), ...evaluations.pending.filter(({ purpose }) => purpose === 'periodic').map(({ update }) => update)];
+    return patience(this.context.spec, evaluations.curve, open);
+  }
+
+  /**
+   * The run ends at an earlier update: what came after it is given up, once the checkpoint of that update has proved to be good.
+   * @throws {Dd2Error} RUN_FAILED when it is damaged; the next attempt computes it again
+   */
+  async #endAt(update: number): Promise<void> {
+    const { folder, layout, progress } = this.context;
+    const damage = await loadCheckpoint(folder, layout, update).then(
+      () => undefined,
+      (error: unknown) => Dd2Error.from(error),
+    );
+    if (damage && damage.code !== 'CHECKPOINT_CORRUPT') throw damage;
+    await folder.verify();
+    for (const later of await listCheckpoints(folder)) {
+      if (later > update || (later === update && damage)) await rm(checkpointPath(folder, later), { recursive: true, force: true });
+    }
+    if (damage) throw new Dd2Error('RUN_FAILED', `checkpoint ${update}, which the run ends with, is damaged`, { field: damage.field, remedy: 'It is computed again', cause: damage });
+    await folder.truncateMetrics(update);
+    progress.update = update;
+  }
+
+  #header(): CheckpointHeader {
     const { folder, progress } = this.context;
-    if (progress.update === this.#saved) return;
-    await this.#startCheckpoint();
-    await this.#saving;
-    if (progress.update === this.#saved) return;
-    throw new Dd2Error('RUN_FAILED', `the checkpoint of update ${progress.update} could not be written`, { field: folder.file('checkpoints'), remedy: 'Is the disk full? Submit the run again to continue it' });
-  }
-
-  #checkpointHeader(): CheckpointHeader {
-    const { folder, progress, spec } = this.context;
-    const last = schedule(Math.max(0, progress.update - 1), spec);
+    const last = this.#plan(Math.max(0, progress.update - 1));
     return {
       runId: folder.runId,
+      epoch: Number(this.epoch),
       specSha256: this.specSha256,
       update: progress.update,
       phase: last.phase,
       ...(last.cycle ? { cyclePosition: last.cycle.position } : {}),
-      generatorUpdates: last.generatorUpdates + (last.phase === 'distill' && last.network === 'generator' ? 1 : 0),
+      generatorUpdates: last.generatorUpdates + (last.phase === 'distill' && last.network === 'generator' && progress.update > 0 ? 1 : 0),
       versions: { ...progress.versions },
       skippedUpdates: progress.skippedUpdates,
       skippedInARow: progress.skippedInARow,
+      health: this.#health.state,
     };
-  }
-
-  /** Resolves when nothing goes on beside the updates any more; failures were told as trouble. */
-  async #settle(): Promise<void> {
-    while (this.#background.size > 0) await Promise.all(this.#background);
-    await this.#saving;
-  }
-}
-
-/** Refuses a spec that its assets cannot serve. @throws {Dd2Error} INVALID_SPEC */
-export function requireFitting(spec: RunSpec, model: { readonly tokens: number }): void {
-  const keep = spec.evaluation.multiStep.find((k) => k >= model.tokens);
-  if (keep !== undefined) {
-    throw new Dd2Error('INVALID_SPEC', `multi-step sampling cannot keep ${keep} of ${model.tokens} tokens`, { field: 'evaluation.multiStep', remedy: `Use values from 1 to ${model.tokens - 1}` });
   }
 }

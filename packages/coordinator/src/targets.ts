@@ -1,7 +1,9 @@
 import { readSafetensors, writeSafetensors } from '@dd2/assets';
 import { Dd2Error, type HostTensor } from '@dd2/core';
+import { sha256, tensorBytes } from '@dd2/proto';
 import { rename } from 'node:fs/promises';
 import type { RunContext } from './run-context.js';
+import { runProgram } from './run-program.js';
 
 const PAIRS_PER_LEASE = 250;
 const FILE = 'targets.safetensors';
@@ -23,7 +25,8 @@ export async function ensureTargets(run: RunContext, signal: AbortSignal): Promi
 async function storedTargets(run: RunContext, key: string): Promise<HostTensor | undefined> {
   try {
     const { tensors, metadata } = await readSafetensors(run.folder.file(FILE));
-    return metadata['key'] === key ? tensors['tokens'] : undefined;
+    const { tokens } = tensors;
+    return tokens && metadata['key'] === key && metadata['sha256'] === digestOf(tokens) ? tokens : undefined;
   } catch (error) {
     if (error instanceof Dd2Error && (error.code === 'ASSET_MISSING' || error.code === 'ASSET_CORRUPT')) return undefined;
     throw error;
@@ -33,9 +36,10 @@ async function storedTargets(run: RunContext, key: string): Promise<HostTensor |
 async function computeTargets(run: RunContext, shape: readonly number[], odeSteps: number, key: string, signal: AbortSignal): Promise<HostTensor> {
   const [pairs = 0, n = 0] = shape;
   const batch = Math.min(PAIRS_PER_LEASE, pairs);
-  const outcome = await run.dispatcher.run(
+  const outcome = await runProgram(
+    run,
+    run.programs.targets(batch, odeSteps),
     {
-      ...run.bind(run.programs.targets(batch, odeSteps)),
       seed: run.spec.seed,
       update: 0,
       firstSample: 0,
@@ -53,7 +57,14 @@ async function computeTargets(run: RunContext, shape: readonly number[], odeStep
     data.set((rows.data as BigInt64Array).subarray(0, data.length - from), from);
   }
   const tokens: HostTensor<'int64'> = { dtype: 'int64', shape, data };
-  await writeSafetensors(run.folder.file(`${FILE}.tmp`), { tokens }, { key });
+  await run.folder.verify();
+  await writeSafetensors(run.folder.file(`${FILE}.tmp`), { tokens }, { key, sha256: digestOf(tokens) });
+  await run.folder.verify();
   await rename(run.folder.file(`${FILE}.tmp`), run.folder.file(FILE));
   return tokens;
+}
+
+/** A bit that has flipped on the disk must not make another run of this one. */
+function digestOf(tokens: HostTensor): string {
+  return sha256([tensorBytes(tokens)]);
 }
