@@ -37,7 +37,7 @@ export async function evaluateRun(client: RunClient, options: EvaluateOptions, o
         evaluations.push(message.value);
         waitingFor();
       } else if (message.case === 'progress') {
-        output.status(`measuring ${message.value.sampler}: ${formatCount(message.value.samples)}/${formatCount(message.value.totalSamples)} samples`);
+        output.status(`measuring ${message.value.sampler}: ${formatCount(message.value.totalSamples)} samples`);
       }
     }
     return evaluations;

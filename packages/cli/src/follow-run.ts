@@ -8,18 +8,23 @@ export interface FollowOptions {
   readonly output: LiveOutput;
   /** events before this moment are not shown: they belong to an earlier attempt */
   readonly shownFrom?: Date | undefined;
+  /** sequence number of the last event that need not be shown */
+  readonly since?: bigint | undefined;
   /** stops watching; the run goes on */
   readonly signal?: AbortSignal | undefined;
 }
+
+/** Sequence number of the first event of every run, which says that it was submitted. */
+export const SUBMITTED = 1n;
 
 /**
  * Shows a run's events until it ends. A connection that is lost is taken up again where it broke.
  * @returns the run as it ended
  * @throws {Dd2Error} CANCELLED when `signal` aborts, UNAVAILABLE when the coordinator stays away
  */
-export async function followRun(client: RunClient, runId: string, { output, shownFrom, signal }: FollowOptions): Promise<Run> {
+export async function followRun(client: RunClient, runId: string, { output, shownFrom, since = 0n, signal }: FollowOptions): Promise<Run> {
   const view = new RunView();
-  let last = 0n;
+  let last = since;
   try {
     for (let lost = false; ; lost = true) {
       if (lost) await client.ready(60_000);
@@ -48,7 +53,7 @@ export async function followRun(client: RunClient, runId: string, { output, show
   return run;
 }
 
-/** @throws {Dd2Error} what a run failed with, or CANCELLED; returns for one that is done or stopped */
+/** @throws {Dd2Error} what a run failed with, or CANCELLED; returns for one that is done or paused */
 export function requireNotFailed(run: Run): void {
   if (run.state === RunState.FAILED) throw run.error ? fromErrorDetail(run.error) : new Dd2Error('RUN_FAILED', `run ${run.runId} failed`);
   if (run.state === RunState.CANCELLED) throw new Dd2Error('CANCELLED', `run ${run.runId} was cancelled`);

@@ -1,8 +1,8 @@
-import { createProgram } from './program.js';
+import { runCommandLine } from './program.js';
 import { reportError } from './report-error.js';
 
 try {
-  await createProgram().parseAsync();
+  await runCommandLine();
 } catch (thrown) {
   process.exitCode = reportError(thrown, process.argv.includes('--verbose'));
 }

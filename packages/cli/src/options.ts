@@ -1,3 +1,4 @@
+import { Dd2Error, type RunSpec } from '@dd2/core';
 import { InvalidArgumentError, Option } from 'commander';
 
 export const providers = ['cpu', 'webgpu', 'cuda'] as const;
@@ -10,6 +11,22 @@ export function wholeNumber(least: number): (text: string) => number {
     if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value;
     throw new InvalidArgumentError(`It is a whole number of at least ${least}.`);
   };
+}
+
+/** A number above 0, with decimals if need be, for commander. */
+export function positiveNumber(text: string): number {
+  const value = Number(text);
+  if (/^\d*\.?\d+$/.test(text) && value > 0) return value;
+  throw new InvalidArgumentError('It is a number above 0.');
+}
+
+const PRIORITY_LIMIT = 1_000;
+
+/** A run's priority, for commander. */
+export function priority(text: string): number {
+  const value = Number(text);
+  if (/^[+-]?\d+$/.test(text) && Math.abs(value) <= PRIORITY_LIMIT) return value;
+  throw new InvalidArgumentError(`It is a whole number from -${PRIORITY_LIMIT} to ${PRIORITY_LIMIT}.`);
 }
 
 /** Collects a repeatable option. */
@@ -26,4 +43,38 @@ export function address(text: string): string {
   const port = Number(/^(?:\[[^\]]+\]|[^:]+):(\d+)$/.exec(text)?.[1] ?? NaN);
   if (port >= 1 && port <= 65_535) return text;
   throw new InvalidArgumentError('It is HOST:PORT, for example 127.0.0.1:7070.');
+}
+
+/** How a coordinator that stays up queues and places its runs. */
+export interface QueueSettings {
+  readonly redisUrl?: string;
+  readonly minWorkers: number;
+  readonly maxRuns: number;
+}
+
+export const redisUrlOption = (): Option => new Option('--redis-url <url>', 'Redis that keeps the queues (default: they are kept in the data folder)').env('DD2_REDIS_URL');
+
+export const minWorkersOption = (): Option => new Option('--min-workers <number>', 'updates wait until this many suited workers are there').argParser(wholeNumber(1)).default(1);
+
+export const maxRunsOption = (): Option => new Option('--max-runs <number>', 'runs that are advanced at the same time; the others wait in the queue').argParser(wholeNumber(1)).default(1);
+
+/**
+ * The queue options, checked. The address may hold a password: no message repeats it.
+ * @throws {Dd2Error} INVALID_ARGUMENT
+ */
+export function queueSettings({ redisUrl, minWorkers, maxRuns }: QueueSettings): QueueSettings {
+  if (redisUrl === undefined || redisUrl === '') return { minWorkers, maxRuns };
+  if (!URL.canParse(redisUrl) || !['redis:', 'rediss:'].includes(new URL(redisUrl).protocol)) {
+    throw new Dd2Error('INVALID_ARGUMENT', 'the address of the Redis server is not a URL of it', { field: '--redis-url', remedy: 'Use redis://HOST:PORT, or rediss:// for TLS (also as DD2_REDIS_URL)' });
+  }
+  return { redisUrl, minWorkers, maxRuns };
+}
+
+export const teacherWorkersOption = (): Option =>
+  new Option('--teacher-workers <number>', 'worker processes of the teacher pool (default: one when the run spec places the teacher in a pool)').argParser(wholeNumber(0));
+
+/** The workers that a run on this machine needs. */
+export function workersFor({ execution, teacher }: RunSpec, chosen: { readonly workers: number; readonly teacherWorkers?: number | undefined }) {
+  const { workers, teacherWorkers = teacher?.placement === 'pool' ? 1 : 0 } = chosen;
+  return { workers, execution, teacherWorkers, teacherExecution: teacher?.execution };
 }

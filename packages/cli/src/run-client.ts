@@ -1,17 +1,25 @@
 import { Dd2Error } from '@dd2/core';
 import { createClient, RunService, type ServiceClient } from '@dd2/proto';
+import { connect, type ServerOptions } from './connection.js';
 
 export type RunClient = ServiceClient<typeof RunService>;
 
 /** Calls `use` with a connected client, and closes it. @throws {Dd2Error} UNAVAILABLE when nothing answers */
-export async function withRunClient<T>(server: string, use: (client: RunClient) => Promise<T>): Promise<T> {
-  const client = createClient(RunService, server);
+export async function withRunClient<T>(options: ServerOptions, use: (client: RunClient) => Promise<T>): Promise<T> {
+  const { server } = options;
+  const client = createClient(RunService, server, connect('api', server, options));
   try {
-    await client.ready(3_000).catch((cause: unknown) => {
-      throw new Dd2Error('UNAVAILABLE', `no coordinator answers at ${server}`, { remedy: 'Start one with `dd2 up`, or name another with --server', cause });
+    await client.ready(3_000).catch((thrown: unknown) => {
+      throw unreachable(server, thrown);
     });
     return await use(client);
   } finally {
     client.close();
   }
+}
+
+/** What TLS has to say tells more than that nobody answers. */
+function unreachable(server: string, thrown: unknown): unknown {
+  if (thrown instanceof Dd2Error && thrown.field === 'tls') return thrown;
+  return new Dd2Error('UNAVAILABLE', `no coordinator answers at ${server}`, { remedy: 'Start one with `dd2 up`, or name another with --server', cause: thrown });
 }

@@ -32,3 +32,23 @@ export function listenForInterrupt(force: () => void, source: Pick<NodeJS.Proces
     },
   };
 }
+
+/** How long a process whose supervisor has gone may finish what it does. */
+const ORPHAN_GRACE_MS = 3_000;
+
+/**
+ * A supervised process leaves when its supervisor does, however that ended; signals of the terminal are the supervisor's
+ * affair, which may still want work from it.
+ */
+export function supervisorGone(): Interrupt {
+  const controller = new AbortController();
+  const ignore = (): void => undefined;
+  const leave = (): void => {
+    controller.abort();
+    setTimeout(() => process.exit(0), ORPHAN_GRACE_MS).unref();
+  };
+  process.on('SIGINT', ignore);
+  process.once('disconnect', leave);
+  if (!process.connected) leave();
+  return { signal: controller.signal, dispose: () => process.off('SIGINT', ignore) };
+}

@@ -1,5 +1,9 @@
-import { Coordinator } from '@dd2/coordinator';
-import { createClient, RunService } from '@dd2/proto';
+import type { Coordinator } from '@dd2/coordinator';
+import type { RunSpec } from '@dd2/core';
+import { createClient, hostOf, joinAddress, RunService, type ClientOptions } from '@dd2/proto';
+import { serverCertificates } from '../certs/folder.js';
+import { connectLocal } from '../connection.js';
+import type { QueueSettings } from '../options.js';
 import { commandLogger } from '../process-logger.js';
 import type { LiveOutput } from '../render/live-output.js';
 import type { RunClient } from '../run-client.js';
@@ -7,15 +11,39 @@ import { spawnWorker, WorkerSupervisor } from './worker-supervisor.js';
 
 export interface LocalClusterOptions {
   readonly dataDir: string;
+  /** worker processes for any work, and what they compute on */
   readonly workers: number;
-  readonly provider: string;
-  /** threads of one graph execution in each worker */
-  readonly threads: number;
+  readonly execution: RunSpec['execution'];
+  /** worker processes of the teacher pool, and what they compute on */
+  readonly teacherWorkers?: number;
+  readonly teacherExecution?: RunSpec['execution'] | undefined;
   readonly host?: string;
   /** 0, the default, picks a free port */
   readonly port?: number;
+  /** folder with certificates for TLS */
+  readonly certs?: string | undefined;
+  /** allows to listen on a network without TLS */
+  readonly insecure?: boolean;
+  /** how runs are queued and placed; a run at a time, with the queues in the data folder, unless told */
+  readonly queue?: Partial<QueueSettings>;
+  /** whether runs that an earlier coordinator left unfinished go on */
+  readonly resumeRuns: boolean;
   readonly output: LiveOutput;
   readonly verbose: boolean;
+}
+
+const READY_MS = 5_000;
+
+/**
+ * Shows that an execution provider works on this machine, before anything is started that needs it. The workers find out for the
+ * CPU: it is there.
+ * @throws {Dd2Error} PROVIDER_UNAVAILABLE
+ */
+async function requireProvider(execution: RunSpec['execution']): Promise<void> {
+  if (execution.provider === 'cpu') return;
+  const { Engine } = await import('@dd2/engine');
+  const engine = await Engine.start(execution);
+  await engine.close();
 }
 
 /** A coordinator in this process, worker processes beside it, and a client. */
@@ -25,23 +53,39 @@ export class LocalCluster {
   private constructor(
     private readonly coordinator: Coordinator,
     private readonly workers: WorkerSupervisor,
-    /** aborted, with the error as its reason, when workers cannot run on this machine */
+    /** aborted, with the error as its reason, when workers cannot run on this machine, or another coordinator has taken the data folder over */
     readonly failed: AbortSignal,
+    connection: ClientOptions,
   ) {
-    this.client = createClient(RunService, coordinator.address);
+    this.client = createClient(RunService, dialled(coordinator.address), connection);
   }
 
   static async start(options: LocalClusterOptions): Promise<LocalCluster> {
-    const { dataDir, host = '127.0.0.1', port = 0, output, verbose, provider, threads } = options;
-    const coordinator = await Coordinator.start({ dataDir, host, port, logger: commandLogger(output, verbose) });
+    const { dataDir, host = '127.0.0.1', port = 0, certs, insecure = false, queue, resumeRuns, output, verbose, execution, teacherWorkers = 0, teacherExecution = execution } = options;
+    for (const needed of new Set(teacherWorkers > 0 ? [execution, teacherExecution] : [execution])) await requireProvider(needed);
+    const access = { tls: certs === undefined ? undefined : serverCertificates(certs), insecure };
+    const { Coordinator } = await import('@dd2/coordinator');
+    const coordinator = await Coordinator.start({ dataDir, host, port, access, ...queue, resumeRuns, logger: commandLogger(output, verbose) });
     const failure = new AbortController();
     const workers = new WorkerSupervisor({
-      count: options.workers,
-      spawn: (index) => spawnWorker({ coordinator: coordinator.address, provider, threads, verbose }, `worker-${index}`),
+      count: options.workers + teacherWorkers,
+      spawn: (index) => {
+        const settings = { coordinator: dialled(coordinator.address), dataDir, certs, insecure, verbose };
+        const teacher = index - options.workers;
+        return teacher < 0 ? spawnWorker({ ...settings, ...execution }, `worker-${index}`) : spawnWorker({ ...settings, ...teacherExecution, role: 'teacher' }, `teacher-${teacher}`);
+      },
       onRestart: (name, reason, delayMs) => output.line(`${name} ended (${reason}); starting it again in ${delayMs / 1_000} s`),
       onFatal: (error) => failure.abort(error),
     });
-    return new LocalCluster(coordinator, workers, failure.signal);
+    const cluster = new LocalCluster(coordinator, workers, AbortSignal.any([failure.signal, coordinator.lost]), connectLocal('api', dataDir, certs));
+    // Certificates that are not for this machine would keep the workers out without a word.
+    if (certs !== undefined) {
+      await cluster.client.ready(READY_MS).catch(async (thrown: unknown) => {
+        await cluster.close();
+        throw thrown;
+      });
+    }
+    return cluster;
   }
 
   /** `host:port` */
@@ -49,11 +93,18 @@ export class LocalCluster {
     return this.coordinator.address;
   }
 
-  /** Stops runs with a checkpoint, then everything else. */
+  /** Ends everything; runs that are not done are checkpointed, and left for the next coordinator. */
   async close(): Promise<void> {
     this.workers.stopStarting();
     await this.coordinator.close();
     await this.workers.close();
     this.client.close();
   }
+}
+
+/** The address at which this machine dials a coordinator that may listen on all interfaces. */
+function dialled(address: string): string {
+  const everywhere: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+  const host = hostOf(address);
+  return joinAddress(everywhere[host] ?? host, Number(address.slice(address.lastIndexOf(':') + 1)));
 }

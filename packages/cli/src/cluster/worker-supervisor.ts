@@ -1,12 +1,22 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { Dd2Error, errorCodes, type ErrorCode } from '@dd2/core';
+import { withoutConnection } from '../connection.js';
 
 export interface WorkerSettings {
   /** host:port */
   readonly coordinator: string;
   readonly provider: string;
-  readonly threads: number;
+  /** threads of one graph execution */
+  readonly intraOpThreads: number;
+  /** `teacher` for the teacher pool */
+  readonly role?: string;
+  /** the coordinator's data folder: the worker reads its join token there */
+  readonly dataDir: string;
+  /** folder with certificates for TLS */
+  readonly certs?: string | undefined;
+  /** allows to send the token without TLS to another address of this machine */
+  readonly insecure?: boolean;
   readonly verbose: boolean;
 }
 
@@ -77,7 +87,7 @@ export class WorkerSupervisor {
       if (this.#ended) return;
       const error = failure && new Dd2Error(knownCode(failure.code), failure.message);
       // The coordinator being gone is a matter of time; a missing device is not.
-      if (error && ['PROVIDER_UNAVAILABLE', 'UNSUPPORTED_OPERATION', 'INVALID_ARGUMENT'].includes(error.code)) {
+      if (error && ['PROVIDER_UNAVAILABLE', 'UNSUPPORTED_OPERATION', 'INVALID_ARGUMENT', 'UNAUTHENTICATED'].includes(error.code)) {
         this.stopStarting();
         this.options.onFatal?.(error);
         return;
@@ -96,12 +106,22 @@ export class WorkerSupervisor {
   }
 }
 
+/** The file that `dd2` is. */
+export const dd2Program = fileURLToPath(new URL('../../bin/dd2.mjs', import.meta.url));
+
 /** A `dd2 worker` process that leaves when this process ends, however it ends. */
 export function spawnWorker(settings: WorkerSettings, name: string): ChildProcess {
-  const program = fileURLToPath(new URL('../../bin/dd2.mjs', import.meta.url));
-  const args = ['worker', '--coordinator', settings.coordinator, '--name', name, '--provider', settings.provider, '--threads', String(settings.threads), '--supervised'];
+  return spawn(process.execPath, [dd2Program, ...workerArguments(settings, name)], { env: withoutConnection(process.env), stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+}
+
+/** The command line of a worker that has a supervisor. */
+export function workerArguments(settings: WorkerSettings, name: string): string[] {
+  const args = ['worker', '--coordinator', settings.coordinator, '--name', name, '--provider', settings.provider, '--threads', String(settings.intraOpThreads), '--data-dir', settings.dataDir, '--supervised'];
+  if (settings.role !== undefined) args.push('--role', settings.role);
+  if (settings.certs !== undefined) args.push('--certs', settings.certs);
+  if (settings.insecure === true) args.push('--insecure');
   if (settings.verbose) args.push('--verbose');
-  return spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  return args;
 }
 
 function endChild(child: ChildProcess): Promise<void> {
@@ -117,7 +137,8 @@ function endChild(child: ChildProcess): Promise<void> {
   });
 }
 
-function parseFailure(message: unknown): WorkerFailure | undefined {
+/** A failure that a supervised process has told its supervisor. */
+export function parseFailure(message: unknown): WorkerFailure | undefined {
   if (typeof message !== 'object' || message === null || !('code' in message) || !('message' in message)) return undefined;
   const { code, message: text } = message;
   return typeof code === 'string' && typeof text === 'string' ? { code, message: text } : undefined;

@@ -17,8 +17,10 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** Runs the built command in an empty folder. */
-async function dd2(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const child = spawn(process.execPath, [path.join(root, 'packages/cli/bin/dd2.mjs'), ...args], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+const dd2 = (...args: string[]) => dd2WithPath(process.env['PATH'] ?? '', ...args);
+
+async function dd2WithPath(programs: string, ...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const child = spawn(process.execPath, [path.join(root, 'packages/cli/bin/dd2.mjs'), ...args], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, PATH: programs } });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
@@ -30,7 +32,7 @@ async function dd2(...args: string[]): Promise<{ code: number; stdout: string; s
 describe('dd2', () => {
   it('describes every command', () => {
     const names = createProgram().commands.map((command) => command.name());
-    expect(names).toEqual(['quickstart', 'train', 'up', 'coordinator', 'worker', 'run', 'evaluate', 'sample', 'prepare']);
+    expect(names).toEqual(expect.arrayContaining(['quickstart', 'train', 'up', 'coordinator', 'worker', 'run', 'evaluate', 'sample', 'prepare', 'chaos']));
     for (const command of createProgram().commands) expect(command.description()).not.toBe('');
   });
 
@@ -40,14 +42,37 @@ describe('dd2', () => {
     ['a missing file', ['up', 'nothing.yaml'], /^error INVALID_SPEC: .+nothing\.yaml.+\n$/],
     ['missing assets', ['train', mnist, '--set', 'assets=no-such-folder'], /^error ASSET_MISSING: .+no-such-folder.+prepare mnist.+\n$/],
     ['a run that is not there', ['sample', '--run', 'none', '--out', 'grid.png'], /^error RUN_NOT_FOUND: .+ \(none\)\. .+--data-dir\n$/],
-    ['an option of the wrong kind', ['train', mnist, '--workers', 'many'], /'many' is invalid.*whole number/],
-    ['an address without a port', ['worker', '--coordinator', 'localhost'], /HOST:PORT/],
-    ['an unknown command', ['trian'], /unknown command 'trian'[\s\S]*Did you mean train/],
+    ['an option of the wrong kind', ['train', mnist, '--workers', 'many'], /^error INVALID_ARGUMENT: .*'many' is invalid\. It is a whole number.*`dd2 train --help`.*\n$/],
+    ['an address without a port', ['worker', '--coordinator', 'localhost'], /^error INVALID_ARGUMENT: .*HOST:PORT.*\n$/],
+    ['an unknown command', ['trian'], /^error INVALID_ARGUMENT: unknown command 'trian' \(Did you mean train\?\).*`dd2 --help`.*\n$/],
+    ['an unknown command of runs', ['run', 'stop', 'a'], /^error INVALID_ARGUMENT: unknown command 'stop'.*`dd2 run --help`.*\n$/],
+    ['an unknown option', ['run', 'list', '--all'], /^error INVALID_ARGUMENT: unknown option '--all'.*`dd2 run list --help`.*\n$/],
+    ['a missing argument', ['run', 'compare', 'a'], /^error INVALID_ARGUMENT: missing required argument 'other'.*\n$/],
+    ['a priority out of range', ['run', 'submit', mnist, '--priority', '-1001'], /^error INVALID_ARGUMENT: .*-1000 to 1000.*\n$/],
+    ['a queue store that is none, without its password', ['up', '--redis-url', 'http://user:secret@localhost'], /^error INVALID_ARGUMENT: (?!.*secret).*\(--redis-url\)\. .*redis:\/\/HOST:PORT.*\n$/],
+    ['a target that chaos does not know', ['chaos', '--targets', 'worker,network'], /^error INVALID_ARGUMENT: .*Targets are worker, coordinator, store.*\n$/],
+    ['a mean time of nothing', ['chaos', '--mtbf', '0'], /^error INVALID_ARGUMENT: .*above 0.*\n$/],
   ])('reports %s, exits with 1 and leaves nothing behind', async (_what, args, message) => {
     const { code, stdout, stderr } = await dd2(...args);
     expect(stderr).toMatch(message);
     expect([code, stdout]).toEqual([1, '']);
     expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('refuses to strike a store that this machine does not have', async () => {
+    const { code, stderr } = await dd2WithPath('', 'chaos', '--targets', 'store,worker');
+    expect(stderr).toMatch(/^error INVALID_ARGUMENT: .*redis-server.*\(--targets\)\. Install it.*--targets worker,coordinator\n$/);
+    expect(code).toBe(1);
+  });
+
+  it('shows help that is asked for, and the commands where one is missing', async () => {
+    const asked = await dd2('run', 'list', '--help');
+    expect([asked.code, asked.stderr]).toEqual([0, '']);
+    expect(asked.stdout).toContain('--state');
+    const missing = await dd2('run');
+    expect([missing.code, missing.stdout]).toEqual([1, '']);
+    expect(missing.stderr).toContain('resume');
+    expect((await dd2('--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
 
   it('reports a spec that is not YAML', async () => {

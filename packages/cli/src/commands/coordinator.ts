@@ -1,10 +1,22 @@
 import { once } from 'node:events';
-import { Coordinator } from '@dd2/coordinator';
-import { Command } from 'commander';
-import { listenForInterrupt } from '../cluster/interrupt.js';
-import { wholeNumber } from '../options.js';
+import { Command, Option } from 'commander';
+import { serverCertificates } from '../certs/folder.js';
+import { listenForInterrupt, supervisorGone } from '../cluster/interrupt.js';
+import { certsOption, insecureListenOption } from '../connection.js';
+import { maxRunsOption, minWorkersOption, queueSettings, redisUrlOption, wholeNumber, type QueueSettings } from '../options.js';
 import { serviceLogger } from '../process-logger.js';
 import { INTERRUPTED } from '../report-error.js';
+
+interface CoordinatorCommandOptions extends QueueSettings {
+  readonly dataDir: string;
+  readonly host: string;
+  readonly port: number;
+  readonly certs?: string;
+  readonly insecure: boolean;
+  readonly joinTokenFile?: string;
+  readonly apiTokenFile?: string;
+  readonly supervised: boolean;
+}
 
 /** `dd2 coordinator` */
 export function coordinatorCommand(): Command {
@@ -13,17 +25,38 @@ export function coordinatorCommand(): Command {
     .option('--data-dir <folder>', 'holds runs/<id>/', '.dd2')
     .option('--host <address>', 'interface to listen on', '127.0.0.1')
     .option('--port <number>', 'port to listen on; 0 picks a free one', wholeNumber(0), 7070)
-    .addHelpText('after', '\nIt logs JSON lines on stderr. SIGINT or SIGTERM stops runs with a checkpoint.\n\nExample:\n  dd2 coordinator --data-dir /data --host 0.0.0.0')
-    .action(async ({ dataDir, host, port }: { dataDir: string; host: string; port: number }, command: Command) => {
+    .addOption(certsOption())
+    .addOption(insecureListenOption())
+    .addOption(new Option('--join-token-file <file>', 'token that workers show (default: made in tokens/ of the data folder)').env('DD2_JOIN_TOKEN_FILE'))
+    .addOption(new Option('--api-token-file <file>', 'token that people and their tools show (default: made in tokens/ of the data folder)').env('DD2_API_TOKEN_FILE'))
+    .addOption(redisUrlOption())
+    .addOption(minWorkersOption())
+    .addOption(maxRunsOption())
+    .addOption(new Option('--supervised', 'leave when the IPC channel to the parent process closes').hideHelp().default(false))
+    .addHelpText(
+      'after',
+      `
+Runs of the data folder that are not done go on by themselves. It logs JSON lines on stderr. SIGINT or SIGTERM ends it after a
+checkpoint of each run.
+
+Example:
+  dd2 coordinator --data-dir /data --host 0.0.0.0 --certs certs`,
+    )
+    .action(async ({ dataDir, host, port, certs, insecure, joinTokenFile, apiTokenFile, supervised, ...queue }: CoordinatorCommandOptions, command: Command) => {
       const { verbose = false } = command.optsWithGlobals<{ verbose?: boolean }>();
-      const interrupt = listenForInterrupt(() => process.exit(INTERRUPTED));
-      const coordinator = await Coordinator.start({ dataDir, host, port, logger: serviceLogger('coordinator', verbose) });
+      const interrupt = supervised ? supervisorGone() : listenForInterrupt(() => process.exit(INTERRUPTED));
+      const access = { tls: certs === undefined ? undefined : serverCertificates(certs), insecure, joinTokenFile, apiTokenFile };
+      const { Coordinator } = await import('@dd2/coordinator');
+      const coordinator = await Coordinator.start({ dataDir, host, port, access, ...queueSettings(queue), logger: serviceLogger('coordinator', verbose) });
+      const ended = AbortSignal.any([interrupt.signal, coordinator.lost]);
       try {
         process.stdout.write(`coordinator at ${coordinator.address}\n`);
-        if (!interrupt.signal.aborted) await once(interrupt.signal, 'abort');
+        if (!ended.aborted) await once(ended, 'abort');
+        coordinator.lost.throwIfAborted();
       } finally {
         await coordinator.close();
         interrupt.dispose();
+        if (process.connected) process.disconnect();
       }
     });
 }

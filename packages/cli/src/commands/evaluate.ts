@@ -1,22 +1,22 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { evaluateRun } from '../evaluate-run.js';
-import { collect, serverOption, wholeNumber } from '../options.js';
-import { renderEvaluations } from '../render/evaluation-table.js';
+import { clientCommand, type ServerOptions } from '../connection.js';
+import { collect, wholeNumber } from '../options.js';
+import { plainEvaluation, renderEvaluations } from '../render/evaluation-table.js';
 import { LiveOutput } from '../render/live-output.js';
 import { withRunClient } from '../run-client.js';
 
-interface EvaluateCommandOptions {
+interface EvaluateCommandOptions extends ServerOptions {
   readonly sampler?: readonly string[];
   readonly samples?: number;
   readonly update?: number;
   readonly noiseSeed?: number;
   readonly json: boolean;
-  readonly server: string;
 }
 
 /** `dd2 evaluate` */
 export function evaluateCommand(): Command {
-  return new Command('evaluate')
+  return clientCommand('evaluate')
     .description('measure a checkpoint of a run: FID and class accuracy')
     .argument('<run>', 'run id')
     .option('--sampler <name>', 'one-step (the default), multi-step-K, teacher, naive or reconstruction; repeatable', collect)
@@ -24,13 +24,11 @@ export function evaluateCommand(): Command {
     .option('--update <number>', 'checkpoint (default: the newest)', wholeNumber(0))
     .option('--noise-seed <number>', "seed of the noise (default: that of the evaluation at the end of the run)", wholeNumber(0))
     .option('--json', 'print JSON', false)
-    .addOption(serverOption())
-    .addHelpText('after', '\nFID depends on the number of samples: compare equal numbers.\n\nExample:\n  dd2 evaluate mnist-1a2b3c4d --sampler one-step --sampler multi-step-8 --samples 5000')
-    .action(async (runId: string, { sampler = ['one-step'], server, json, ...options }: EvaluateCommandOptions) => {
+    .addHelpText('after', '\nIt goes on when this command is ended; `dd2 run evaluations` shows what became of it. FID depends on the number of samples:\ncompare equal numbers.\n\nExample:\n  dd2 evaluate mnist-1a2b3c4d --sampler one-step --sampler multi-step-8 --samples 5000')
+    .action(async (runId: string, { sampler = ['one-step'], samples, update, noiseSeed, json, ...server }: EvaluateCommandOptions) => {
       // With --json, stdout is for the program that reads it.
       const output = new LiveOutput(json ? process.stderr : process.stdout);
-      const evaluations = await withRunClient(server, (client) => evaluateRun(client, { runId, samplers: sampler, ...options }, output));
-      const shown = evaluations.map(({ $typeName: _typeName, $unknown: _unknown, noiseSeed, ...evaluation }) => ({ ...evaluation, noiseSeed: Number(noiseSeed) }));
-      process.stdout.write(`${json ? JSON.stringify(shown, undefined, 2) : renderEvaluations(evaluations)}\n`);
+      const evaluations = await withRunClient(server, (client) => evaluateRun(client, { runId, samplers: sampler, samples, update, noiseSeed }, output));
+      process.stdout.write(`${json ? JSON.stringify(evaluations.map(plainEvaluation), undefined, 2) : renderEvaluations(evaluations)}\n`);
     });
 }

@@ -1,6 +1,5 @@
 import { Command } from 'commander';
 import { wholeNumber } from '../options.js';
-import { prepareMnist } from '../prepare/prepare-mnist.js';
 
 /** `dd2 prepare mnist` */
 export function prepareCommand(): Command {
@@ -13,6 +12,7 @@ export function prepareCommand(): Command {
     .option('--threads <number>', 'threads of one graph execution', wholeNumber(1), 2)
     .addHelpText('after', '\nThe same seed, threads and versions give the same weights.\n\nExample:\n  dd2 prepare mnist --out my-assets --seed 1')
     .action(async (options: { out: string; seed: number; threads: number }) => {
+      const { prepareMnist } = await import('../prepare/prepare-mnist.js');
       const manifest = await prepareMnist(options, (line) => process.stdout.write(`${line}\n`));
       const bytes = Object.values(manifest.files).reduce((sum, file) => sum + file.bytes, 0);
       process.stdout.write(`wrote ${options.out} (${(bytes / 1e6).toFixed(1)} MB)\n`);

@@ -8,13 +8,11 @@ import { listenForInterrupt } from '../cluster/interrupt.js';
 import { LocalCluster } from '../cluster/local-cluster.js';
 import { distil, requireAssets } from '../distil.js';
 import { evaluateRun } from '../evaluate-run.js';
-import { setOption, wholeNumber } from '../options.js';
+import { setOption, wholeNumber, workersFor } from '../options.js';
 import { endOf, makeReport, renderReport } from '../quickstart/report.js';
 import { readEvaluation, readRunRecords } from '../quickstart/run-records.js';
-import { samplingTime } from '../quickstart/sampling-time.js';
 import { LiveOutput } from '../render/live-output.js';
 import { INTERRUPTED } from '../report-error.js';
-import { sampleImages } from '../sample-images.js';
 import { readSpecFile, type SpecFile } from '../spec-file.js';
 import { writeImage } from './sample.js';
 
@@ -35,20 +33,19 @@ export function quickstartCommand(): Command {
     .option('--data-dir <folder>', 'holds the run, report.json and samples.png', '.dd2/quickstart')
     .option('--workers <number>', 'worker processes', wholeNumber(1), 2)
     .addOption(setOption())
-    .addHelpText('after', '\nStopped with Ctrl-C it goes on where it was.\n\nExample:\n  dd2 quickstart --config configs/mnist-pure.yaml --data-dir .dd2/pure --set seed=1')
+    .addHelpText('after', '\nPaused with Ctrl-C it goes on where it was.\n\nExample:\n  dd2 quickstart --config configs/mnist-pure.yaml --data-dir .dd2/pure --set seed=1')
     .action(async (options: QuickstartOptions, command: Command) => {
       const { verbose = false } = command.optsWithGlobals<{ verbose?: boolean }>();
       const specFile = readSpecFile(options.config, options.set);
       await requireAssets(specFile);
       const output = new LiveOutput(process.stdout);
       const interrupt = listenForInterrupt(() => process.exit(INTERRUPTED));
-      const { provider, intraOpThreads } = specFile.spec.execution;
-      const cluster = await LocalCluster.start({ dataDir: options.dataDir, workers: options.workers, provider, threads: intraOpThreads, output, verbose });
+      const cluster = await LocalCluster.start({ dataDir: options.dataDir, ...workersFor(specFile.spec, options), resumeRuns: false, output, verbose });
       let closed = false;
       try {
         const { runId, state } = await distil(cluster, { specFile, output, interrupted: interrupt.signal });
         if (state !== RunState.COMPLETED) {
-          output.line('stopped; the same command goes on from here');
+          output.line('paused; the same command goes on from here');
           process.exitCode = interrupt.signal.aborted ? INTERRUPTED : 1;
           return;
         }
@@ -59,7 +56,7 @@ export function quickstartCommand(): Command {
           return undefined;
         });
         if (!evaluations) {
-          output.line('stopped; the same command goes on from here');
+          output.line('paused; the same command goes on from here');
           process.exitCode = INTERRUPTED;
           return;
         }
@@ -92,6 +89,7 @@ async function writeReport(options: QuickstartOptions, { spec }: SpecFile, runId
     const update = endOf(phase, spec);
     return update === undefined ? undefined : readEvaluation(folder, update);
   };
+  const [{ sampleImages }, { samplingTime }] = await Promise.all([import('../sample-images.js'), import('../quickstart/sampling-time.js')]);
   const sampled = await sampleImages({ dataDir, runId, sampler: { kind: 'one-step' }, count: 100, seed: 1 });
   const grid = path.join(dataDir, 'samples.png');
   await writeImage(grid, sampled.png);

@@ -4,7 +4,6 @@ import { Dd2Error } from '@dd2/core';
 import type { Sampler } from '@dd2/models';
 import { Command, Option } from 'commander';
 import { wholeNumber } from '../options.js';
-import { sampleImages } from '../sample-images.js';
 
 interface SampleCommandOptions {
   readonly run: string;
@@ -32,6 +31,7 @@ export function sampleCommand(): Command {
     .addHelpText('after', '\nThe same seed gives the same noise to every checkpoint and sampler.\n\nExample:\n  dd2 sample --run mnist-1a2b3c4d --out grid.png --multi-step 8')
     .action(async ({ run, out, sampler, multiStep, ...options }: SampleCommandOptions) => {
       const chosen: Sampler = multiStep === undefined ? { kind: sampler } : { kind: 'multi-step', keep: multiStep };
+      const { sampleImages } = await import('../sample-images.js');
       const { png, update } = await sampleImages({ ...options, runId: run, sampler: chosen });
       await writeImage(out, png);
       process.stdout.write(`wrote ${out}: ${options.count} images of checkpoint ${update}\n`);

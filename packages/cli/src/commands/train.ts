@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { listenForInterrupt } from '../cluster/interrupt.js';
 import { LocalCluster } from '../cluster/local-cluster.js';
 import { distil, requireAssets } from '../distil.js';
-import { providerOption, setOption, wholeNumber, type Provider } from '../options.js';
+import { providerOption, setOption, teacherWorkersOption, wholeNumber, workersFor, type Provider } from '../options.js';
 import { LiveOutput } from '../render/live-output.js';
 import { describeOutcome } from '../render/run-outcome.js';
 import { INTERRUPTED } from '../report-error.js';
@@ -11,6 +11,7 @@ import { readSpecFile } from '../spec-file.js';
 
 interface TrainOptions {
   readonly workers: number;
+  readonly teacherWorkers?: number;
   readonly dataDir: string;
   readonly untilUpdate?: number;
   readonly set: readonly string[];
@@ -23,15 +24,17 @@ export function trainCommand(): Command {
     .description('distil: advance one run to its end with a coordinator and workers on this machine')
     .argument('<spec>', 'run spec (YAML)')
     .option('--workers <number>', 'worker processes', wholeNumber(1), 1)
+    .addOption(teacherWorkersOption())
     .option('--data-dir <folder>', 'holds runs/<id>/', '.dd2')
-    .option('--until-update <number>', 'stop with a checkpoint after this many updates', wholeNumber(1))
+    .option('--until-update <number>', 'pause with a checkpoint after this many updates', wholeNumber(1))
     .addOption(setOption())
     .addOption(providerOption('execution provider; short for --set execution.provider=NAME'))
     .addHelpText(
       'after',
       `
-The same spec in the same data folder is the same run: a run that was stopped, killed or that failed goes on from its newest checkpoint.
-Ctrl-C stops after the current update with a checkpoint (exit code 130); a second one stops at once.
+The same spec in the same data folder is the same run: a run that was paused, killed or that failed goes on from its newest checkpoint.
+Ctrl-C pauses it after the current update with a checkpoint (exit code 130); a second one ends at once.
+Other runs of the data folder stay as they are.
 
 Examples:
   dd2 train configs/mnist.yaml --workers 2
@@ -43,11 +46,11 @@ Examples:
       await requireAssets(specFile);
       const output = new LiveOutput(process.stdout);
       const interrupt = listenForInterrupt(() => process.exit(INTERRUPTED));
-      const { provider, intraOpThreads } = specFile.spec.execution;
-      const cluster = await LocalCluster.start({ dataDir: options.dataDir, workers: options.workers, provider, threads: intraOpThreads, output, verbose });
+      const cluster = await LocalCluster.start({ dataDir: options.dataDir, ...workersFor(specFile.spec, options), resumeRuns: false, output, verbose });
       try {
         const run = await distil(cluster, { specFile, untilUpdate: options.untilUpdate, output, interrupted: interrupt.signal });
         output.line(describeOutcome(run));
+        if (run.state === RunState.PAUSED) output.line('the same command goes on from here');
         if (interrupt.signal.aborted && run.state !== RunState.COMPLETED) process.exitCode = INTERRUPTED;
       } finally {
         await cluster.close();

@@ -17,7 +17,7 @@ describe('phaseSeconds', () => {
       event(1, 'started', 'running', ''),
       event(2, 'phase', 'running', 'tune'),
       event(10, 'evaluation', 'running', 'tune'),
-      event(12, 'stopped', 'stopped', 'tune'),
+      event(12, 'paused', 'paused', 'tune'),
       event(100, 'started', 'running', 'tune'),
       event(101, 'resumed', 'running', 'tune'),
       event(105, 'phase', 'running', 'distill'),

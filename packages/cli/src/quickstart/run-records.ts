@@ -59,7 +59,7 @@ export function phaseSeconds(events: readonly RunRecordEvent[]): Record<string, 
     // An attempt that was killed has no last event: what lies before the next start is no work.
     if (since !== undefined && phase !== '' && kind !== 'started') seconds[phase] = (seconds[phase] ?? 0) + (now - since) / 1_000;
     if (kind === 'phase' || kind === 'resumed') phase = next;
-    since = state === 'running' || state === 'stopping' ? now : undefined;
+    since = state === 'running' || state === 'pausing' ? now : undefined;
   }
   return seconds;
 }

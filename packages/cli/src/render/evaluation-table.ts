@@ -1,4 +1,4 @@
-import type { Evaluation } from '@dd2/proto';
+import { EvaluationState, type Evaluation } from '@dd2/proto';
 import { formatCount } from './format.js';
 import { renderTable } from './table.js';
 
@@ -29,6 +29,43 @@ export function renderEvaluations(evaluations: readonly ShownEvaluation[], label
     ]),
   );
 }
+
+/** One row per evaluation of a run, whether it is complete or not. */
+export function renderEvaluationList(evaluations: readonly Evaluation[]): string {
+  return renderTable(
+    [
+      { title: 'evaluation' },
+      { title: 'updates', align: 'right' },
+      { title: 'sampler' },
+      { title: 'samples', align: 'right' },
+      { title: 'noise seed', align: 'right' },
+      { title: 'state' },
+      { title: 'FID', align: 'right' },
+      { title: 'accuracy', align: 'right' },
+    ],
+    evaluations.map(({ evaluationId, update, sampler, samples, noiseSeed, state, error, fid, accuracy }) => {
+      const complete = state === EvaluationState.COMPLETED;
+      return [
+        evaluationId,
+        formatCount(update),
+        sampler,
+        formatCount(samples),
+        sampler === 'reconstruction' ? '-' : String(noiseSeed),
+        evaluationStateName(state) + (error ? `: ${error.message}` : ''),
+        complete ? fid.toFixed(2) : '',
+        complete && accuracy !== undefined ? accuracy.toFixed(3) : '',
+      ];
+    }),
+  );
+}
+
+/** An evaluation for JSON: the fields of the wire, with names as people write them. */
+export function plainEvaluation({ $typeName: _typeName, $unknown: _unknown, noiseSeed, state, error, ...evaluation }: Evaluation): object {
+  return { ...evaluation, noiseSeed: Number(noiseSeed), state: evaluationStateName(state), error: error && { code: error.code, message: error.message, field: error.field, remedy: error.remedy } };
+}
+
+/** RUNNING -> running */
+const evaluationStateName = (state: EvaluationState): string => (EvaluationState[state] ?? 'unknown').toLowerCase();
 
 /** `500`, or `892-1,135` where the classes differ. */
 export function classBalance(counts: readonly number[]): string {

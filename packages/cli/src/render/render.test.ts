@@ -1,7 +1,9 @@
+import { RunState, type Run } from '@dd2/proto';
 import { describe, expect, it } from 'vitest';
 import { classBalance, renderEvaluations } from './evaluation-table.js';
 import { formatCount, formatDuration, formatFid, formatLoss } from './format.js';
 import { LiveOutput } from './live-output.js';
+import { describeRun, plainRun, renderRuns } from './run-table.js';
 import { RunView, type ShownEvent } from './run-view.js';
 import { renderTable } from './table.js';
 
@@ -44,6 +46,40 @@ describe('renderEvaluations', () => {
 
   it('shows the range of unequal classes', () => {
     expect(classBalance([980, 1_135, 892])).toBe('892-1,135');
+  });
+});
+
+describe('runs', () => {
+  const run: Run = {
+    $typeName: 'dd2.v1.Run',
+    runId: 'mnist-1',
+    name: 'mnist',
+    state: RunState.QUEUED,
+    phase: 'distill',
+    update: 2_500,
+    totalUpdates: 3_600,
+    generatorUpdates: 50,
+    lastFid: 9.5,
+    bestFid: 8.25,
+    bestUpdate: 2_400,
+    fidSamples: 2_000,
+    priority: -5,
+    waitingFor: '2 of 3 workers',
+  };
+
+  it('show what they wait for, and where their best checkpoint is', () => {
+    expect(renderRuns([run]).split('\n')[2]?.split(/ {2,}/)).toEqual(['mnist-1', 'queued', '-5', 'distill', '2,500/3,600', '9.50 (2,000)', '8.25 at 2,400', '2 of 3 workers']);
+    expect(describeRun(run).split('\n')).toEqual([
+      'run       mnist-1',
+      'state     queued',
+      'waits for 2 of 3 workers',
+      'priority  -5',
+      'phase     distill',
+      'updates   2,500 of 3,600, 50 generator updates',
+      'last FID  9.50 (2,000)',
+      'best FID  8.25 at 2,400',
+    ]);
+    expect(plainRun(run)).toMatchObject({ state: 'queued', priority: -5, waitingFor: '2 of 3 workers', bestUpdate: 2_400 });
   });
 });
 

@@ -1,0 +1,16 @@
+import type { Command } from 'commander';
+import { clientCommand, type ServerOptions } from '../connection.js';
+import { plainEvaluation, renderEvaluationList } from '../render/evaluation-table.js';
+import { withRunClient } from '../run-client.js';
+
+/** `dd2 run evaluations` */
+export function evaluationsCommand(): Command {
+  return clientCommand('evaluations')
+    .description('the evaluations of a run, by update: complete, running, waiting or failed')
+    .argument('<run>', 'run id')
+    .option('--json', 'print JSON, with all that decides about a figure', false)
+    .action(async (runId: string, { json, ...options }: ServerOptions & { json: boolean }) => {
+      const { evaluations } = await withRunClient(options, (client) => client.listEvaluations({ runId }));
+      process.stdout.write(`${json ? JSON.stringify(evaluations.map(plainEvaluation), undefined, 2) : renderEvaluationList(evaluations)}\n`);
+    });
+}
