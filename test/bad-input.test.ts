@@ -51,7 +51,7 @@ describe('bad input', { timeout: 60_000 }, () => {
   });
 
   it('refuses missing assets and says how to make them', async () => {
-    await refused(['train', good, '--set', 'assets=/nowhere'], 'ASSET_MISSING', '/nowhere', 'dd2 prepare mnist');
+    await refused(['train', good, '--set', 'assets=/nowhere'], 'ASSET_MISSING', 'no folder /nowhere (assets)', 'Correct the path', 'dd2 prepare mnist --out /nowhere');
   });
 
   it.each([
@@ -66,10 +66,8 @@ describe('bad input', { timeout: 60_000 }, () => {
     await refused(['train', good, '--set', `assets=${assets}`], 'ASSET_CORRUPT', 'teacher.safetensors', 'dd2 prepare mnist');
   });
 
-  it('refuses an execution provider that this machine does not have, before the run starts', async () => {
-    const { code, output } = await runDd2(['train', good, '--set', 'execution.provider=cuda', '--data-dir', join(folder.path, 'data')]);
-    expect(code).toBe(1);
-    expect(output).toMatch(/error PROVIDER_UNAVAILABLE: .*cuda/);
+  it.each(['train', 'up'])('%s refuses an execution provider that this machine does not have, before anything starts', async (command) => {
+    await refused([command, good, '--set', 'execution.provider=cuda'], 'PROVIDER_UNAVAILABLE', 'cuda');
   });
 
   it('says so when no coordinator listens', async () => {

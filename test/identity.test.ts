@@ -66,10 +66,15 @@ describe('who computed it does not matter', { timeout: 240_000 }, () => {
     expect(await checkpointHashes(dataDir, TOTAL)).toEqual(reference);
   });
 
-  it('gives the same bits when it is stopped, killed, and continued with other workers', async () => {
+  it('gives the same bits when it is paused, interrupted, killed, and continued with other workers', async () => {
     const dataDir = await folder();
     expect((await runDd2(train(dataDir, 1, '--until-update', '8'))).code).toBe(0);
     expect(Object.keys(await checkpointHashes(dataDir, 8))).toHaveLength(4);
+    const interrupted = startDd2(train(dataDir, 1));
+    await interrupted.until(/align/);
+    interrupted.child.kill('SIGINT');
+    expect(await interrupted.exit).toBe(130);
+    expect(interrupted.output()).toMatch(/^paused after \d+ of/m);
     const killed = startDd2(train(dataDir, 2));
     await killed.until(/distill/);
     killed.child.kill('SIGKILL');
@@ -84,12 +89,12 @@ describe('who computed it does not matter', { timeout: 240_000 }, () => {
     const dataDir = await folder();
     const coordinator = startDd2(['coordinator', '--data-dir', dataDir, '--port', '0']);
     const [, address = ''] = await coordinator.until(/coordinator at (\S+)/);
-    const workers = [0, 1].map(() => startDd2(['worker', '--coordinator', address, '--stream']));
-    const { code, output } = await runDd2(['run', 'submit', spec, '--server', address, ...settings]);
+    const workers = [0, 1].map(() => startDd2(['worker', '--coordinator', address, '--data-dir', dataDir, '--stream']));
+    const { code, output } = await runDd2(['run', 'submit', spec, '--server', address, '--data-dir', dataDir, ...settings]);
     expect(output).toMatch(/mnist-/);
     expect(code).toBe(0);
     const runId = /mnist-[0-9a-f]+/.exec(output)?.[0] ?? '';
-    expect((await runDd2(['run', 'watch', runId, '--server', address])).code).toBe(0);
+    expect((await runDd2(['run', 'watch', runId, '--server', address, '--data-dir', dataDir])).code).toBe(0);
     expect(await checkpointHashes(dataDir, TOTAL)).toEqual(reference);
     for (const process of [...workers, coordinator]) process.child.kill('SIGTERM');
     for (const process of [...workers, coordinator]) await process.exit;

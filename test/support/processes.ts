@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
 export const root = resolve(import.meta.dirname, '../..');
 const dd2 = join(root, 'packages/cli/bin/dd2.mjs');
@@ -18,8 +19,10 @@ export interface Dd2Process {
   until(pattern: RegExp): Promise<RegExpExecArray>;
 }
 
-export function startDd2(args: readonly string[]): Dd2Process {
-  const child = spawn(process.execPath, [dd2, ...args], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+/** @param through a command that starts the one that follows it, such as `ip netns exec` */
+export function startDd2(args: readonly string[], environment: NodeJS.ProcessEnv = {}, through: readonly string[] = []): Dd2Process {
+  const [command = '', ...rest] = [...through, process.execPath, dd2, ...args];
+  const child = spawn(command, rest, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...environment } });
   let text = '';
   const listeners = new Set<() => void>();
   const hear = (chunk: Buffer): void => {
@@ -67,17 +70,51 @@ export async function temporaryFolder(): Promise<{ readonly path: string; dispos
   return { path, dispose: () => rm(path, { recursive: true, force: true }) };
 }
 
+/** The folder of a run: that of the only one unless told. */
+async function folderOf(dataDir: string, runId?: string): Promise<string> {
+  return join(dataDir, 'runs', runId ?? (await readdir(join(dataDir, 'runs')))[0] ?? '');
+}
+
 /** SHA-256 of every tensor file of a run's checkpoint, by file name. */
-export async function checkpointHashes(dataDir: string, update: number): Promise<Record<string, string>> {
-  const [runId] = await readdir(join(dataDir, 'runs'));
-  const folder = join(dataDir, 'runs', runId ?? '', 'checkpoints', String(update));
+export async function checkpointHashes(dataDir: string, update: number, runId?: string): Promise<Record<string, string>> {
+  const folder = join(await folderOf(dataDir, runId), 'checkpoints', String(update));
   const names = (await readdir(folder)).filter((name) => name.endsWith('.safetensors')).sort();
   return Object.fromEntries(await Promise.all(names.map(async (name) => [name, createHash('sha256').update(await readFile(join(folder, name))).digest('hex')] as const)));
 }
 
 /** Lines of a run's metrics.jsonl. */
-export async function metricsOf(dataDir: string): Promise<Record<string, unknown>[]> {
-  const [runId] = await readdir(join(dataDir, 'runs'));
-  const text = await readFile(join(dataDir, 'runs', runId ?? '', 'metrics.jsonl'), 'utf8');
-  return text.trim().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>);
+export async function metricsOf(dataDir: string, runId?: string): Promise<Record<string, unknown>[]> {
+  return linesOf(join(await folderOf(dataDir, runId), 'metrics.jsonl'));
+}
+
+/** Lines of a run's events.jsonl. */
+export async function eventsOf(dataDir: string, runId?: string): Promise<Record<string, unknown>[]> {
+  return linesOf(join(await folderOf(dataDir, runId), 'events.jsonl'));
+}
+
+/** FID of each evaluation that a run has complete, by its name. */
+export async function fidsOf(dataDir: string, runId?: string): Promise<Record<string, number>> {
+  const folder = join(await folderOf(dataDir, runId), 'evaluations');
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.json') && !name.endsWith('.request.json')).sort();
+  const read = async (name: string): Promise<[string, number]> => [name.slice(0, -'.json'.length), (JSON.parse(await readFile(join(folder, name), 'utf8')) as { fid: number }).fid];
+  return Object.fromEntries(await Promise.all(names.map(read)));
+}
+
+/** Complete lines: one that is just being written, or that a crash cut off, is left out. No file has none. */
+async function linesOf(file: string): Promise<Record<string, unknown>[]> {
+  const text = await readFile(file, 'utf8').catch(() => '');
+  return text
+    .split('\n')
+    .slice(0, -1)
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+/** Looks again and again until there is something; the test's own time limit ends it. */
+export async function eventually<T>(look: () => Promise<T | undefined> | T | undefined, everyMs = 20): Promise<T> {
+  for (;;) {
+    const found = await look();
+    if (found !== undefined) return found;
+    await delay(everyMs);
+  }
 }
