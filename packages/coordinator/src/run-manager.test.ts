@@ -304,6 +304,20 @@ describe.skipIf(!redisInstalled)('RunManager', () => {
     await expect(manager.submit(submission({ priority: 5_000 }))).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', field: 'priority' });
   });
 
+  it('advances as many runs at once as it may, the others when one has ended', async () => {
+    await close();
+    manager = await open({ maxRuns: 2 });
+    const runs: RunHistory[] = [];
+    for (const key of ['a', 'b', 'c']) runs.push(await manager.submit(submission({ idempotencyKey: key, untilUpdate: 1 })));
+    const [first, second, third] = runs as [RunHistory, RunHistory, RunHistory];
+    await until(first, ({ kind }) => kind === 'phase');
+    await until(second, ({ kind }) => kind === 'phase');
+    expect(runs.map(({ state }) => state)).toEqual(['running', 'running', 'queued']);
+    fakeWorker();
+    for (const history of runs) await until(history, ended);
+    expect(third).toMatchObject({ state: 'paused', update: 1 });
+  });
+
   it('goes on by itself with what a coordinator before it left, in the same order; unless it is told not to', async () => {
     const first = await manager.submit(submission({ idempotencyKey: 'a', untilUpdate: 5 }));
     const second = await manager.submit(submission({ idempotencyKey: 'b', untilUpdate: 1 }));
