@@ -84,11 +84,17 @@ function listen(run: Run, managed: ManagedRun, logger: Logger): void {
   const { history, host } = managed;
   run.on('update', (metrics) => history.progress(metrics));
   run.on('phase', (phase, update) => managed.note('phase', `phase ${phase} starts at update ${update}`, { phase }));
-  run.on('resumed', (update) => managed.note('resumed', `continues after update ${update}`, { update }));
+  run.on('resumed', (update) => {
+    history.update = update; // now: when the event is written, updates may have followed
+    managed.note('resumed', `continues after update ${update}`, { update });
+  });
   run.on('checkpoint', (update) => managed.note('checkpoint', `checkpoint ${update} is complete`));
   run.on('planned', (totalUpdates) => (history.totalUpdates = totalUpdates));
   run.on('health', (message) => managed.note('health', message));
-  run.on('ended', (update, reason) => managed.note('health', `the run ends with update ${update}: ${reason}`, { update }));
+  run.on('ended', (update, reason) => {
+    history.update = update;
+    managed.note('health', `the run ends with update ${update}: ${reason}`, { update });
+  });
   run.on('requested', () => host.reconcileSoon());
   run.on('trouble', (what, error) => {
     logger.warn({ err: error }, what);

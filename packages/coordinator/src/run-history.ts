@@ -41,6 +41,7 @@ export type RunMoment = Readonly<z.infer<typeof runMomentSchema>>;
 export interface RunChange {
   readonly state?: RunState;
   readonly phase?: string;
+  /** where the event happened; the run may be further by now */
   readonly update?: number;
   readonly error?: Dd2Error;
   readonly fid?: number;
@@ -149,7 +150,6 @@ export class RunHistory {
       this.#placeInQueue(moment);
       if (state !== undefined) this.state = state;
       if (phase !== undefined) this.phase = phase;
-      if (update !== undefined) this.update = update;
       this.error = moment.error;
       this.updatedAt = moment.at;
       if (fid !== undefined) this.#measured(fid, fidSamples ?? 0, fidUpdate ?? moment.update);
