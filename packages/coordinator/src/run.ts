@@ -254,6 +254,7 @@ export class Run extends EventEmitter<RunNotices> {
   /** Whether the curve, as far as it is known without a gap, ends the run early. */
   #patience(): Patience {
     const { evaluations } = this;
+    if (!this.context.spec.health?.patience) return { stop: false, needed: [] }; // asked after every update: the curve need not be gone through
     const open = [...this.#due.keys(), ...evaluations.pending.filter(({ purpose }) => purpose === 'periodic').map(({ update }) => update)];
     return patience(this.context.spec, evaluations.curve, open);
   }
