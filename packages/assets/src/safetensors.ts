@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { open, rm, type FileHandle } from 'node:fs/promises';
-import { Dd2Error, type DType, type HostTensor, type TypedArrayOf } from '@dd2/core';
+import { Dd2Error, typedArrays, type HostTensor } from '@dd2/core';
 import { assetErrors, corruptFile, unreadableFile, unwritableFile, type FileErrors } from './file-errors.js';
 import { bytesOfTensor, decodeHeader, elements, encodeHeader, HEADER_PREFIX_BYTES, inFileOrder, type TensorEntry, type TensorShape } from './safetensors-header.js';
 
@@ -151,17 +151,8 @@ async function readFrom(handle: FileHandle, path: string, { limits = {}, expect 
   return { tensors: Object.fromEntries(tensors), metadata };
 }
 
-const constructors: { [T in DType]: new (length: number) => TypedArrayOf[T] } = {
-  float32: Float32Array,
-  float64: Float64Array,
-  int32: Int32Array,
-  int64: BigInt64Array,
-  uint8: Uint8Array,
-  bool: Uint8Array,
-};
-
 function allocate({ name, dtype, shape, from, to }: TensorEntry, path: string, errors: FileErrors): HostTensor {
-  const Constructor = constructors[dtype];
+  const Constructor = typedArrays[dtype];
   try {
     return { dtype, shape, data: new Constructor(elements(shape)) };
   } catch (cause) {

@@ -14,6 +14,16 @@ export type TypedArrayOf = {
   bool: Uint8Array;
 };
 
+/** What holds the elements of each type. */
+export const typedArrays: { readonly [T in DType]: new (length: number) => TypedArrayOf[T] } = {
+  float32: Float32Array,
+  float64: Float64Array,
+  int32: Int32Array,
+  int64: BigInt64Array,
+  uint8: Uint8Array,
+  bool: Uint8Array,
+};
+
 /** A dense row-major tensor in host memory. `data.length` is the product of `shape`. */
 export interface HostTensor<T extends DType = DType> {
   readonly dtype: T;

@@ -1,21 +1,12 @@
-import { Dd2Error, type DType, type HostTensor, type TypedArrayOf } from '@dd2/core';
+import { Dd2Error, typedArrays, type DType, type HostTensor } from '@dd2/core';
 import { Tensor } from 'onnxruntime-node';
-
-const arrays: { readonly [T in DType]: new (length: number) => TypedArrayOf[T] } = {
-  float32: Float32Array,
-  float64: Float64Array,
-  int32: Int32Array,
-  int64: BigInt64Array,
-  uint8: Uint8Array,
-  bool: Uint8Array,
-};
 
 export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
 export function zeros(dtype: DType, shape: readonly number[]): HostTensor {
-  return { dtype, shape, data: new arrays[dtype](sizeOf(shape)) };
+  return { dtype, shape, data: new typedArrays[dtype](sizeOf(shape)) };
 }
 
 /** A runtime tensor over the same memory: feeds are read in place. */
@@ -26,7 +17,7 @@ export function toOrt({ dtype, shape, data }: HostTensor): Tensor {
 /** A host tensor over the same memory. @throws Dd2Error UNSUPPORTED_OPERATION for element types that programs do not have */
 export function toHost(tensor: Tensor): HostTensor {
   const { type, dims, data } = tensor;
-  if (!(type in arrays)) throw new Dd2Error('UNSUPPORTED_OPERATION', `Results of element type ${type} are not supported`);
+  if (!(type in typedArrays)) throw new Dd2Error('UNSUPPORTED_OPERATION', `Results of element type ${type} are not supported`);
   return { dtype: type as DType, shape: dims, data: data as HostTensor['data'] };
 }
 
