@@ -23,5 +23,5 @@ export { sha256 } from './sha256.js';
 export { decodeTensor, encodeTensor, tensorBytes, tensorFromBytes, tensorId, type TensorLimits } from './tensor-codec.js';
 export { PROTOCOL_VERSION } from './protocol-version.js';
 export { Metadata } from '@grpc/grpc-js';
-export type { MessageInitShape } from '@bufbuild/protobuf';
+export { create, type MessageInitShape } from '@bufbuild/protobuf';
 export { timestampFromDate } from '@bufbuild/protobuf/wkt';

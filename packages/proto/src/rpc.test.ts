@@ -19,7 +19,8 @@ const unused = (): Promise<never> => Promise.reject(new Error('not expected'));
 
 async function runService(handlers: Partial<Handlers<typeof RunService>>, maxMessageBytes?: number) {
   const server = createServer({ maxMessageBytes });
-  server.add(RunService, { submitRun: unused, getRun: unused, listRuns: unused, pauseRun: unused, resumeRun: unused, cancelRun: unused, watchRun: unused, evaluate: unused, listEvaluations: unused, ...handlers });
+  const others = Object.fromEntries(RunService.methods.map(({ localName }) => [localName, unused])) as unknown as Handlers<typeof RunService>;
+  server.add(RunService, { ...others, ...handlers });
   const port = await server.listen('127.0.0.1:0');
   const client = createClient(RunService, `127.0.0.1:${port}`, { metadata: { authorization: 'Bearer x' }, maxMessageBytes });
   closers.push(() => server.close(), () => client.close());

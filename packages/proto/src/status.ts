@@ -59,10 +59,10 @@ export function toErrorDetail(thrown: unknown): ErrorDetail {
   return create(ErrorDetailSchema, { code: error.code, message: error.message, field: error.field ?? '', remedy: error.remedy ?? '' });
 }
 
-/** The inverse of `toErrorDetail`; a code that this version does not know becomes INTERNAL. */
-export function fromErrorDetail(detail: ErrorDetail): Dd2Error {
+/** The inverse of `toErrorDetail`, with identifiers if there are any; a code that this version does not know becomes INTERNAL. */
+export function fromErrorDetail(detail: ErrorDetail, details: Dd2ErrorOptions['details'] = {}): Dd2Error {
   const code = isErrorCode(detail.code) ? detail.code : 'INTERNAL';
-  return rebuild(code, detail.message, { field: detail.field || undefined, remedy: detail.remedy || undefined });
+  return rebuild(code, detail.message, { field: detail.field || undefined, remedy: detail.remedy || undefined, details });
 }
 
 /** `Dd2Error` writes its message as problem (field). remedy; only the problem goes back into the constructor. */

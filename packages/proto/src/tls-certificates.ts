@@ -83,6 +83,16 @@ export class TlsCertificates implements experimental.CertificateProvider {
     return experimental.createCertificateProviderServerCredentials(this, mutual ? this : null, mutual);
   }
 
+  /** Calls `apply` with the certificate and private key of this end, at once and whenever they change. @returns what ends that */
+  follow(apply: (identity: { readonly cert: Buffer; readonly key: Buffer }) => void): () => void {
+    const take = (update: experimental.IdentityCertificateUpdate | null): void => {
+      if (update) apply({ cert: update.certificate, key: update.privateKey });
+    };
+    take(this.#identityUpdate());
+    this.addIdentityCertificateListener(take);
+    return () => this.removeIdentityCertificateListener(take);
+  }
+
   /** For a client that dials this host. */
   channelCredentials(host: string): ChannelCredentials {
     // The host is always given: for an address grpc-js has another one to show (see `serverNameFor`).
