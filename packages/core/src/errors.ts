@@ -37,6 +37,8 @@ export interface Dd2ErrorOptions {
 /** The one error class of the product. Its message reads `problem (field): remedy`. */
 export class Dd2Error extends Error {
   readonly code: ErrorCode;
+  /** the message without field and remedy */
+  readonly problem: string;
   readonly field: string | undefined;
   readonly remedy: string | undefined;
   readonly details: Readonly<Record<string, string | number>>;
@@ -47,6 +49,7 @@ export class Dd2Error extends Error {
     super(`${problem}${where}${remedy}`, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'Dd2Error';
     this.code = code;
+    this.problem = problem;
     this.field = options.field;
     this.remedy = options.remedy;
     this.details = options.details ?? {};

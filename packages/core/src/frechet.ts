@@ -13,23 +13,34 @@ import type { Gaussian } from './sufficient-statistics.js';
  * @throws {Dd2Error} INVALID_ARGUMENT when the dimensions differ, NON_FINITE when a statistic is not finite
  */
 export function frechetDistance(a: Gaussian, b: Gaussian): number {
-  const d = a.mean.length;
-  if (b.mean.length !== d || a.covariance.length !== d * d || b.covariance.length !== d * d) {
-    throw new Dd2Error('INVALID_ARGUMENT', `distributions of ${d} and ${b.mean.length} dimensions cannot be compared`, {
-      remedy: 'Compute both with the same feature network',
-    });
-  }
-  for (const values of [a.mean, a.covariance, b.mean, b.covariance]) {
-    if (!values.every(Number.isFinite)) throw new Dd2Error('NON_FINITE', 'the feature statistics contain values that are not finite');
-  }
-  const distance = a.mean.reduce((sum, m, i) => sum + (m - (b.mean[i] ?? 0)) ** 2, 0);
-  const rootA = factor(a.covariance, d);
-  const rootB = factor(b.covariance, d);
-  if (rootA.columns === 0 || rootB.columns === 0) return distance + trace(a.covariance, d) + trace(b.covariance, d);
-  const cross = rootA.transpose().mmul(rootB);
-  const { diagonal } = new SingularValueDecomposition(cross, { computeLeftSingularVectors: false, computeRightSingularVectors: false, autoTranspose: true });
-  const overlap = diagonal.reduce((sum, value) => sum + value, 0);
-  return Math.max(0, distance + trace(a.covariance, d) + trace(b.covariance, d) - 2 * overlap);
+  return frechetDistanceTo(b)(a);
+}
+
+/**
+ * The distance to one distribution, for several others: what depends on `b` alone is computed once. Same bits as `frechetDistance`.
+ * @throws as `frechetDistance` does, some of it only when the function that it returns is called
+ */
+export function frechetDistanceTo(b: Gaussian): (a: Gaussian) => number {
+  let known: { readonly root: Matrix; readonly trace: number } | undefined;
+  return (a) => {
+    const d = a.mean.length;
+    if (b.mean.length !== d || a.covariance.length !== d * d || b.covariance.length !== d * d) {
+      throw new Dd2Error('INVALID_ARGUMENT', `distributions of ${d} and ${b.mean.length} dimensions cannot be compared`, {
+        remedy: 'Compute both with the same feature network',
+      });
+    }
+    for (const values of known ? [a.mean, a.covariance] : [a.mean, a.covariance, b.mean, b.covariance]) {
+      if (!values.every(Number.isFinite)) throw new Dd2Error('NON_FINITE', 'the feature statistics contain values that are not finite');
+    }
+    known ??= { root: factor(b.covariance, d), trace: trace(b.covariance, d) };
+    const distance = a.mean.reduce((sum, m, i) => sum + (m - (b.mean[i] ?? 0)) ** 2, 0);
+    const rootA = factor(a.covariance, d);
+    if (rootA.columns === 0 || known.root.columns === 0) return distance + trace(a.covariance, d) + known.trace;
+    const cross = rootA.transpose().mmul(known.root);
+    const { diagonal } = new SingularValueDecomposition(cross, { computeLeftSingularVectors: false, computeRightSingularVectors: false, autoTranspose: true });
+    const overlap = diagonal.reduce((sum, value) => sum + value, 0);
+    return Math.max(0, distance + trace(a.covariance, d) + known.trace - 2 * overlap);
+  };
 }
 
 /** R [d, rank] with R R^T = the covariance; eigenvalues that are rounding (of either sign) are left out. */

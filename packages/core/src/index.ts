@@ -1,4 +1,5 @@
 export * from './errors.js';
+export * from './fid-standard-error.js';
 export * from './frechet.js';
 export * from './philox.js';
 export * from './program.js';

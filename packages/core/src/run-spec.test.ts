@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Dd2Error } from './errors.js';
-import { parseRunSpec, validateRunSpec } from './run-spec.js';
+import { checkRunSpec, parseRunSpec, validateRunSpec } from './run-spec.js';
 
 const configs = new URL('../../../configs/', import.meta.url);
 const names = readdirSync(configs).filter((name) => name.endsWith('.yaml'));
@@ -181,5 +181,42 @@ describe('documents that cannot be', () => {
       }),
       { numRuns: 200 },
     );
+  });
+});
+
+describe('checkRunSpec', () => {
+  it('answers the spec that parseRunSpec does', () => {
+    expect(checkRunSpec(mnist, ['seed=7'])).toEqual({ spec: parseRunSpec(mnist, ['seed=7']) });
+  });
+
+  it('tells every problem, with its line', () => {
+    const line = (text: string): number => mnist.split('\n').findIndex((one) => one.includes(text)) + 1;
+    const wrong = mnist.replace(/^seed: .*$/m, 'seed: -1').replace(/^ {4}cycle: .*$/m, '    cycle: { guidance: 5, generators: 1 }').replace(/^ {2}samples: .*$/m, '  samples: many');
+    const checked = checkRunSpec(wrong);
+    const problems = 'problems' in checked ? checked.problems : [];
+    expect(problems.map(({ field, line: at }) => [field, at])).toEqual([
+      ['seed', line('seed:')],
+      ['phases.distill.cycle.generator', line('    cycle:')],
+      ['phases.distill.cycle.generators', line('    cycle:')],
+      ['evaluation.samples', line('  samples:')],
+    ]);
+    expect(problems[1]).toMatchObject({ message: 'it is missing; expected number', remedy: 'Correct phases.distill.cycle.generator in the run spec' });
+    expect(() => parseRunSpec(wrong)).toThrow(expect.objectContaining({ field: 'seed', message: expect.stringContaining(problems[0]?.message ?? 'none') as string }));
+  });
+
+  it.each([
+    ['YAML that is none', 'name: x\nphases: [1', [], 'line 2', 2],
+    ['an empty text', '', [], 'the whole document', 0],
+    ['a list', '- 1', [], 'the whole document', 0],
+    ['a text that is too large', `# ${'x'.repeat(70_000)}`, [], 'the whole document', 0],
+    ['an alias of nothing', 'name: *x', [], 'the whole document', 0],
+    ['an override of nothing', mnist, ['a.b'], '--set', 0],
+  ])('tells what is wrong with %s', (_what, text, overrides: string[], field, line) => {
+    const checked = checkRunSpec(text, overrides);
+    expect('problems' in checked && checked.problems[0]).toMatchObject({ field, line });
+  });
+
+  it('has no line for what an override gave', () => {
+    expect(checkRunSpec(mnist, ['model.headWidth=0', 'unknown=1'])).toMatchObject({ problems: [{ field: 'model.headWidth', line: 0 }, { field: 'unknown', line: 0 }] });
   });
 });

@@ -1,10 +1,12 @@
-import { parseDocument } from 'yaml';
+import { isMap, isNode, isPair, LineCounter, parseDocument, type Document } from 'yaml';
 import { z } from 'zod';
 import { Dd2Error } from './errors.js';
 
 /** A run spec is the complete, validated, reviewable value that describes one distillation. Larger inputs are refused. */
 const MAX_SPEC_BYTES = 64 * 1024;
 const WHOLE = 'the whole document';
+/** zod about a field that is not there */
+const MISSING = /^Invalid input: (expected .+), received undefined$/;
 
 const positive = z.number().positive();
 const count = z.number().int().min(0).max(100_000_000);
@@ -141,10 +143,38 @@ export type TimeRange = RunSpec['phases']['tune']['time'];
  * @throws {Dd2Error} INVALID_SPEC naming the field and the remedy
  */
 export function parseRunSpec(text: string, overrides: readonly string[] = []): RunSpec {
+  return validateRunSpec(toValue(readDocument(text, overrides), 'the run spec', WHOLE));
+}
+
+/** One thing that is wrong with a run spec. */
+export interface SpecProblem {
+  /** dotted path of the field */
+  readonly field: string;
+  readonly message: string;
+  readonly remedy: string;
+  /** line of the text, from 1; 0 when it is about no line of it */
+  readonly line: number;
+}
+
+/** Everything that is wrong with a run spec; the spec when nothing is. `parseRunSpec` throws the first of these problems. */
+export function checkRunSpec(text: string, overrides: readonly string[] = []): { readonly spec: RunSpec } | { readonly problems: readonly SpecProblem[] } {
+  const lines = new LineCounter();
+  try {
+    const document = readDocument(text, overrides, lines);
+    const parsed = runSpecSchema.safeParse(toValue(document, 'the run spec', WHOLE));
+    if (parsed.success) return { spec: parsed.data };
+    return { problems: parsed.error.issues.flatMap(describeIssue).map(({ path, message, ...problem }) => ({ ...problem, message: message.replace(MISSING, 'it is missing; $1'), line: isGiven(overrides, path) ? 0 : lineOf(document, path, lines) })) };
+  } catch (thrown) {
+    const { problem, field = WHOLE, remedy = '' } = Dd2Error.from(thrown, 'INVALID_SPEC');
+    return { problems: [{ field, message: problem, remedy, line: Number(/^line (\d+)$/.exec(field)?.[1] ?? 0) }] };
+  }
+}
+
+function readDocument(text: string, overrides: readonly string[], lineCounter?: LineCounter): Document {
   if (Buffer.byteLength(text) > MAX_SPEC_BYTES) {
     throw new Dd2Error('INVALID_SPEC', `the run spec is larger than ${MAX_SPEC_BYTES} bytes`, { field: WHOLE, remedy: 'Is this the right file?' });
   }
-  const document = parseDocument(text, { merge: false, logLevel: 'error' });
+  const document = parseDocument(text, { merge: false, logLevel: 'error', ...(lineCounter ? { lineCounter } : {}) });
   const syntax = document.errors[0];
   if (syntax) {
     throw new Dd2Error('INVALID_SPEC', `the run spec is not valid YAML: ${firstLine(syntax.message)}`, {
@@ -154,11 +184,31 @@ export function parseRunSpec(text: string, overrides: readonly string[] = []): R
     });
   }
   for (const override of overrides) applyOverride(document, override);
-  return validateRunSpec(toValue(document, 'the run spec', WHOLE));
+  return document;
+}
+
+/** Whether an override gave the value of a field: no line of the text did. */
+function isGiven(overrides: readonly string[], path: readonly PropertyKey[]): boolean {
+  const field = `${path.join('.')}.`;
+  return overrides.some((override) => field.startsWith(`${override.slice(0, override.indexOf('='))}.`));
+}
+
+/** Where a field stands; where the nearest thing around it begins when it is missing. */
+function lineOf(document: Document, path: readonly PropertyKey[], lines: LineCounter): number {
+  for (let length = path.length; length > 0; length--) {
+    const around = length === 1 ? document.contents : document.getIn(path.slice(0, length - 1), true);
+    const key = path[length - 1];
+    const pair = isMap(around) ? around.items.find((item) => isPair(item) && isNode(item.key) && item.key.toJSON() === key) : undefined;
+    const value = isMap(around) ? undefined : document.getIn(path.slice(0, length), true);
+    const node = pair ? pair.key : value;
+    if (!pair && !isNode(value)) continue; // it is missing
+    return isNode(node) && node.range ? lines.linePos(node.range[0]).line : 0;
+  }
+  return 0;
 }
 
 /** Aliases are resolved here: unknown ones, and ones that multiply (`*a` in `*b` in `*c` ...), are refused. */
-function toValue(document: ReturnType<typeof parseDocument>, subject: string, field: string): unknown {
+function toValue(document: Document, subject: string, field: string): unknown {
   try {
     return document.toJS({ maxAliasCount: 100 });
   } catch (cause) {
@@ -178,18 +228,23 @@ function firstLine(message: string): string {
 export function validateRunSpec(value: unknown): RunSpec {
   const parsed = runSpecSchema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  if (!issue) throw new Dd2Error('INVALID_SPEC', 'the run spec is invalid', { field: WHOLE, remedy: 'Compare it with configs/mnist.yaml', cause: parsed.error });
-  const unknownKey = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
-  const path = [...issue.path, ...(unknownKey === undefined ? [] : [unknownKey])].join('.');
-  throw new Dd2Error('INVALID_SPEC', unknownKey === undefined ? issue.message : `unknown field "${unknownKey}"`, {
-    field: path === '' ? WHOLE : path,
-    remedy: unknownKey === undefined ? `Correct ${path || 'the document'} in the run spec` : 'Remove it, or compare its spelling with configs/mnist.yaml',
-    cause: parsed.error,
-  });
+  const [first] = parsed.error.issues.flatMap(describeIssue);
+  if (!first) throw new Dd2Error('INVALID_SPEC', 'the run spec is invalid', { field: WHOLE, remedy: 'Compare it with configs/mnist.yaml', cause: parsed.error });
+  throw new Dd2Error('INVALID_SPEC', first.message, { field: first.field, remedy: first.remedy, cause: parsed.error });
 }
 
-function applyOverride(document: ReturnType<typeof parseDocument>, override: string): void {
+function describeIssue(issue: z.core.$ZodIssue): (Omit<SpecProblem, 'line'> & { readonly path: readonly PropertyKey[] })[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => {
+      const path = [...issue.path, key];
+      return { path, field: path.join('.'), message: `unknown field "${key}"`, remedy: 'Remove it, or compare its spelling with configs/mnist.yaml' };
+    });
+  }
+  const field = issue.path.join('.');
+  return [{ path: issue.path, field: field === '' ? WHOLE : field, message: issue.message, remedy: `Correct ${field || 'the document'} in the run spec` }];
+}
+
+function applyOverride(document: Document, override: string): void {
   const split = override.indexOf('=');
   const path = override.slice(0, split).split('.');
   if (split <= 0 || path.some((key) => key === '')) {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { emptyStatistics, meanAndCovariance, mergeStatistics, type SufficientStatistics } from './sufficient-statistics.js';
+import { emptyStatistics, meanAndCovariance, mergeStatistics, withoutStatistics, type SufficientStatistics } from './sufficient-statistics.js';
 
 /** Small integers, so that every sum is exact and bits can be compared. */
 const sample = fc.array(fc.integer({ min: -100, max: 100 }), { minLength: 3, maxLength: 3 });
@@ -28,9 +28,18 @@ describe('mergeStatistics', () => {
     );
   });
 
+  it('is undone by taking a part away again', () => {
+    fc.assert(
+      fc.property(samples, samples, (a, b) => {
+        expect(withoutStatistics(statisticsOf([...a, ...b]), statisticsOf(b))).toEqual(statisticsOf(a));
+      }),
+    );
+  });
+
   it('leaves its arguments alone', () => {
     const [a, b] = [statisticsOf([[1, 2, 3]]), statisticsOf([[4, 5, 6]])];
     mergeStatistics(a, b);
+    withoutStatistics(a, b);
     expect(a).toEqual(statisticsOf([[1, 2, 3]]));
     expect(b).toEqual(statisticsOf([[4, 5, 6]]));
   });

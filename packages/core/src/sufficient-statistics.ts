@@ -33,6 +33,11 @@ export function mergeStatistics(a: SufficientStatistics, b: SufficientStatistics
   return { count: a.count + b.count, sum: add(a.sum, b.sum), outer: add(a.outer, b.outer) };
 }
 
+/** The statistics of a set without a part of it; neither argument changes. Exact but for rounding: differences of large sums. */
+export function withoutStatistics(whole: SufficientStatistics, part: SufficientStatistics): SufficientStatistics {
+  return { count: whole.count - part.count, sum: subtract(whole.sum, part.sum), outer: subtract(whole.outer, part.outer) };
+}
+
 /** Mean and unbiased covariance (divided by n - 1). @throws {Dd2Error} INVALID_ARGUMENT for fewer than two samples */
 export function meanAndCovariance(statistics: SufficientStatistics): Gaussian {
   const { count, sum, outer } = statistics;
@@ -52,4 +57,8 @@ export function meanAndCovariance(statistics: SufficientStatistics): Gaussian {
 
 function add(a: Float64Array, b: Float64Array): Float64Array {
   return a.map((value, index) => value + (b[index] ?? 0));
+}
+
+function subtract(a: Float64Array, b: Float64Array): Float64Array {
+  return a.map((value, index) => value - (b[index] ?? 0));
 }
