@@ -13,3 +13,5 @@ export { embedding, gather, oneHot, scatter } from './ops/indexing.js';
 export { layerNorm, logSoftmax, softmax } from './ops/normalization.js';
 export { conv2d, convTranspose2d, maxPool2d, type ConvolutionOptions } from './ops/convolution.js';
 export { stopGradient } from './ops/stop-gradient.js';
+export { encodeProgramModel, type ProgramModelOptions } from './export/program-model.js';
+export { MODEL_BYTES_LIMIT, type ModelBytes } from './export/model-bytes.js';

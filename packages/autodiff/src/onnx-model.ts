@@ -1,4 +1,5 @@
 import { create, toBinary } from '@bufbuild/protobuf';
+import { Dd2Error } from '@dd2/core';
 import type { AttributeProto, NodeProto, TensorProto, ValueInfoProto } from './gen/onnx_pb.js';
 import {
   AttributeProtoSchema,
@@ -14,8 +15,8 @@ import type { Attribute } from './operation.js';
 import { StopGradient } from './ops/stop-gradient.js';
 import type { DType, Shape, Tensor } from './tensor.js';
 
-const irVersion = 8n;
-const opsetVersion = 18n;
+export const irVersion = 8n;
+export const opsetVersion = 18n;
 
 const dataTypes: Record<DType, DataType> = {
   float32: DataType.FLOAT,
@@ -101,7 +102,7 @@ function copyNode(from: string, to: string): NodeProto {
   return create(NodeProtoSchema, { name: `copy ${to}`, opType: 'Identity', input: [from], output: [to] });
 }
 
-function encodeAttribute(name: string, attribute: Attribute): AttributeProto {
+export function encodeAttribute(name: string, attribute: Attribute): AttributeProto {
   if ('int' in attribute) return create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(attribute.int) });
   if ('float' in attribute) return create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: attribute.float });
   if ('text' in attribute) {
@@ -130,4 +131,11 @@ function encodePort(name: string, dtype: DType, shape: Shape): ValueInfoProto {
 /** The tensor dtypes' ONNX codes, for the `to` attribute of Cast. */
 export function onnxDataType(dtype: DType): number {
   return dataTypes[dtype];
+}
+
+/** @throws {Dd2Error} INTERNAL for a type that this package does not write */
+export function dtypeOf(code: DataType): DType {
+  const found = (Object.keys(dataTypes) as DType[]).find((dtype) => dataTypes[dtype] === code);
+  if (found) return found;
+  throw new Dd2Error('INTERNAL', `a tensor has the ONNX type ${code}`);
 }

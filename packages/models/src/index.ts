@@ -15,3 +15,4 @@ export { teacherNetwork } from './teacher.js';
 export { tokenizerNetwork } from './tokenizer.js';
 export { encodeProgram, tokenizerTrainProgram } from './tokenizer-programs.js';
 export { tuneProgram, tuneTeacherProgram } from './tune-program.js';
+export { exportProgram, exportSamplers, parseExportSampler, type ExportOptions, type ExportSampler } from './export-program.js';
