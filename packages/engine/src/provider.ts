@@ -18,7 +18,11 @@ const remedies: Record<ProviderName, string> = {
  * @throws Dd2Error PROVIDER_UNAVAILABLE
  */
 export async function probeInChild(options: EngineOptions): Promise<void> {
-  if (options.provider === 'cpu') return;
+  if (options.provider !== 'cpu') await probeProvider(options);
+}
+
+/** Runs the tiny session in a child process, whatever the provider. @throws Dd2Error PROVIDER_UNAVAILABLE */
+export async function probeProvider(options: EngineOptions): Promise<void> {
   const script = fileURLToPath(new URL('./provider-probe.js', import.meta.url));
   try {
     await promisify(execFile)(process.execPath, [script, JSON.stringify(options)], { timeout: PROBE_TIMEOUT_MS });

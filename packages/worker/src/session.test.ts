@@ -87,6 +87,7 @@ function session(stream = true, more: Partial<SessionOptions> = {}): Promise<{ r
     workerId: 'w',
     name: 'worker',
     provider: 'cpu',
+    device: 'processor',
     intraOpThreads: 1,
     role: '',
     stream,

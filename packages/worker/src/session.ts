@@ -38,6 +38,8 @@ export interface SessionOptions {
   readonly workerId: string;
   readonly name: string;
   readonly provider: string;
+  /** see `deviceKind` */
+  readonly device: string;
   readonly intraOpThreads: number;
   /** the group of leases that it works on; empty: those of no group */
   readonly role: string;
@@ -135,6 +137,7 @@ export async function runSession(options: SessionOptions): Promise<{ readonly re
         intraOpThreads: options.intraOpThreads,
         processId: process.pid,
         host: hostname(),
+        device: options.device,
         protocolVersion: PROTOCOL_VERSION,
         capacity: 1,
         pool: options.role,

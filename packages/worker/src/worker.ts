@@ -5,6 +5,7 @@ import { Dd2Error, type ErrorCode } from '@dd2/core';
 import { Engine, type ProviderName } from '@dd2/engine';
 import { pino, type Logger } from 'pino';
 import type { ConnectionOptions } from './connection.js';
+import { deviceKind } from './device-kind.js';
 import { isAlive } from './engine-health.js';
 import { KnownCoordinators } from './known-coordinators.js';
 import { LocalCopies } from './local-copies.js';
@@ -63,10 +64,11 @@ export async function runWorker(options: WorkerOptions): Promise<WorkerEnd> {
   try {
     const known = new KnownCoordinators();
     const workerId = randomUUID();
+    const device = await deviceKind(provider);
     for (let wait = FIRST_WAIT_MS; !signal.aborted; wait = Math.min(2 * wait, LONGEST_WAIT_MS)) {
       const started = performance.now();
       try {
-        const ended = await runSession({ coordinator, connection, known, workerId, name, provider, intraOpThreads, role, stream, engine, copies, logger, signal, late });
+        const ended = await runSession({ coordinator, connection, known, workerId, name, provider, device, intraOpThreads, role, stream, engine, copies, logger, signal, late });
         if (!ended.reconnect) break;
       } catch (thrown) {
         const error = Dd2Error.from(thrown);
