@@ -81,11 +81,14 @@ describe('tokens', () => {
     const [joinTokenFile, apiTokenFile] = [join(folder, 'given-join'), join(folder, 'given-api')];
     await writeFile(joinTokenFile, '0123456789abcdef-join\n');
     await writeFile(apiTokenFile, '0123456789abcdef-api');
-    const { dataDir, people, worker } = await serve({ joinTokenFile, apiTokenFile });
+    const metricsTokenFile = join(folder, 'given-metrics');
+    await writeFile(metricsTokenFile, '0123456789abcdef-metrics');
+    const { dataDir, people, worker } = await serve({ joinTokenFile, apiTokenFile, metricsTokenFile });
     await people({ token: '0123456789abcdef-api' }).listRuns({});
     await worker({ token: '0123456789abcdef-join' }).pushGradient().response;
     await expect(stat(join(dataDir, 'tokens'))).rejects.toThrow('ENOENT');
     await expect(openAccess(folder, { joinTokenFile, apiTokenFile: joinTokenFile }, logger)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', message: expect.stringContaining('different') as string });
+    await expect(openAccess(folder, { joinTokenFile, apiTokenFile, metricsTokenFile: apiTokenFile }, logger)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', field: apiTokenFile });
     await expect(openAccess(folder, { joinTokenFile: join(folder, 'none') }, logger)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', field: join(folder, 'none') });
     await writeFile(joinTokenFile, 'short');
     await expect(openAccess(folder, { joinTokenFile }, logger)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', field: joinTokenFile });

@@ -17,6 +17,8 @@ export interface AccessOptions {
   readonly joinTokenFile?: string | undefined;
   /** token that people and their tools show; made in the data folder unless told */
   readonly apiTokenFile?: string | undefined;
+  /** token that lets monitoring read the metrics and nothing else; made in the data folder unless told */
+  readonly metricsTokenFile?: string | undefined;
 }
 
 /** What each service lets in. */
@@ -25,16 +27,17 @@ export interface Access {
   readonly worker: ServicePolicy;
   /** for RunService */
   readonly api: ServicePolicy;
+  /** what HTTP requests show; without them everybody is let in, which is for tests */
+  readonly tokens: Readonly<Record<'api' | 'metrics', string>> | undefined;
 }
 
 /** A run spec has a few KiB. */
 const MAX_API_REQUEST_BYTES = 1024 * 1024;
 const API_LIMITS: ApiLimits = { perSecond: 100, burst: 200, maxOpenCalls: 1_024 };
 
-const wanted: Readonly<Record<TokenKind, { readonly name: string; readonly other: TokenKind; readonly problem: string }>> = {
-  join: { name: 'join token', other: 'api', problem: 'a worker needs the join token of its coordinator' },
-  api: { name: 'API token', other: 'join', problem: 'this needs the API token of the coordinator' },
-};
+const tokenKinds = ['join', 'api', 'metrics'] as const satisfies readonly TokenKind[];
+const names: Readonly<Record<TokenKind, string>> = { join: 'join token', api: 'API token', metrics: 'metrics token' };
+const problems = { join: 'a worker needs the join token of its coordinator', api: 'this needs the API token of the coordinator' } as const;
 
 /**
  * The certificates that a coordinator listens with; undefined is plain text.
@@ -63,26 +66,34 @@ export async function openAccess(dataDir: string, options: AccessOptions | undef
   const tokens = options && {
     join: options.joinTokenFile === undefined ? await ownToken(dataDir, 'join', logger) : await givenToken(options.joinTokenFile),
     api: options.apiTokenFile === undefined ? await ownToken(dataDir, 'api', logger) : await givenToken(options.apiTokenFile),
+    metrics: options.metricsTokenFile === undefined ? await ownToken(dataDir, 'metrics', logger) : await givenToken(options.metricsTokenFile),
   };
-  if (tokens && equalTokens(tokens.join, tokens.api)) {
-    throw new Dd2Error('INVALID_ARGUMENT', 'workers and people need different tokens', { field: options.apiTokenFile ?? tokenFile(dataDir, 'api'), remedy: 'Make a new one' });
+  if (tokens) {
+    requireDifferent(tokens.join, tokens.api, options.apiTokenFile ?? tokenFile(dataDir, 'api'));
+    for (const other of [tokens.join, tokens.api]) requireDifferent(other, tokens.metrics, options.metricsTokenFile ?? tokenFile(dataDir, 'metrics'));
   }
   const limits = apiLimits(API_LIMITS);
   return {
     worker: { admit: tokens && requireToken('join', tokens) },
     api: { admit: tokens ? both(requireToken('api', tokens), limits) : limits, maxRequestBytes: MAX_API_REQUEST_BYTES },
+    tokens: tokens && { api: tokens.api, metrics: tokens.metrics },
   };
 }
 
-function requireToken(kind: TokenKind, tokens: Readonly<Record<TokenKind, string>>): Admit {
-  const { name, other, problem } = wanted[kind];
+/** @throws {Dd2Error} INVALID_ARGUMENT */
+function requireDifferent(one: string, other: string, field: string): void {
+  if (equalTokens(one, other)) throw new Dd2Error('INVALID_ARGUMENT', 'workers, people and monitoring need different tokens', { field, remedy: 'Make a new one' });
+}
+
+function requireToken(kind: 'join' | 'api', tokens: Readonly<Record<TokenKind, string>>): Admit {
+  const problem = problems[kind];
   const remedy = `Name the coordinator's data folder with --data-dir, or a copy of its tokens/${kind} with --token-file`;
   return ({ metadata }) => {
     const shown = tokenOf(metadata);
     if (shown === undefined) throw new Dd2Error('UNAUTHENTICATED', problem, { remedy });
     if (equalTokens(shown, tokens[kind])) return undefined;
-    if (equalTokens(shown, tokens[other])) throw new Dd2Error('UNAUTHENTICATED', `this is the ${wanted[other].name}: ${problem}`, { remedy });
-    throw new Dd2Error('UNAUTHENTICATED', `this is not the coordinator's ${name}`, { remedy });
+    const other = tokenKinds.find((candidate) => equalTokens(shown, tokens[candidate]));
+    throw new Dd2Error('UNAUTHENTICATED', other ? `this is the ${names[other]}: ${problem}` : `this is not the coordinator's ${names[kind]}`, { remedy });
   };
 }
 

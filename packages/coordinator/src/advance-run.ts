@@ -82,13 +82,19 @@ async function recordFailure(managed: ManagedRun, error: Dd2Error, lastAttempt: 
 
 function listen(run: Run, managed: ManagedRun, logger: Logger): void {
   const { history, host } = managed;
-  run.on('update', (metrics) => history.progress(metrics));
+  run.on('update', (metrics) => {
+    history.progress(metrics);
+    host.activity?.updated(managed.runId, metrics);
+  });
   run.on('phase', (phase, update) => managed.note('phase', `phase ${phase} starts at update ${update}`, { phase }));
   run.on('resumed', (update) => {
     history.update = update; // now: when the event is written, updates may have followed
     managed.note('resumed', `continues after update ${update}`, { update });
   });
-  run.on('checkpoint', (update) => managed.note('checkpoint', `checkpoint ${update} is complete`));
+  run.on('checkpoint', (update, seconds) => {
+    managed.note('checkpoint', `checkpoint ${update} is complete`);
+    host.activity?.checkpointed(managed.runId, seconds);
+  });
   run.on('planned', (totalUpdates) => (history.totalUpdates = totalUpdates));
   run.on('health', (message) => managed.note('health', message));
   run.on('ended', (update, reason) => {

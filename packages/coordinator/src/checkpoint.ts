@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { checkpointErrors, flatten, isLeftover, readSafetensors, replaceFolder, syncFolder, systemCode, type FileDigest } from '@dd2/assets';
@@ -8,6 +9,7 @@ import { namesIn, removeFolder, type RunFolder } from './run-folder.js';
 
 const FORMAT = 'dd2-checkpoint/1';
 const MANIFEST = 'manifest.json';
+const OPTIMIZER = 'optimizer.safetensors';
 const HEALTH_BYTES = 256 * 1024;
 const networkFiles = ['generator', 'generator_ema', 'guidance'] as const;
 const moments = ['generator.m', 'generator.v', 'guidance.m', 'guidance.v'] as const;
@@ -62,7 +64,7 @@ function checkpointFiles(layout: ParameterLayout): Readonly<Record<string, Reado
   const whole = (vector: CheckpointVector): CheckpointTensor => ({ dtype: 'float32', shape: [layout.size], vector, offset: 0, size: layout.size });
   return {
     ...Object.fromEntries(networkFiles.map((vector) => [`${vector}.safetensors`, network(vector)])),
-    'optimizer.safetensors': Object.fromEntries(moments.map((vector) => [vector, whole(vector)])),
+    [OPTIMIZER]: Object.fromEntries(moments.map((vector) => [vector, whole(vector)])),
   };
 }
 
@@ -108,16 +110,38 @@ export async function loadCheckpoint(folder: RunFolder, layout: ParameterLayout,
     const manifest = await readManifest(folder, update);
     const vectors: Partial<Record<CheckpointVector, Float32Array>> = {};
     for (const network of networkFiles) vectors[network] = await readNetwork(folder, layout, manifest, network);
-    const name = 'optimizer.safetensors';
-    const optimizer = await readTensors(folder, manifest, name);
+    const optimizer = await readTensors(folder, manifest, OPTIMIZER);
     for (const moment of moments) {
       const tensor = optimizer[moment];
       if (tensor?.dtype !== 'float32' || tensor.data.length !== layout.size) {
-        throw corrupt(`the optimizer state "${moment}" has another size than the network`, join(checkpointPath(folder, update), name));
+        throw corrupt(`the optimizer state "${moment}" has another size than the network`, join(checkpointPath(folder, update), OPTIMIZER));
       }
       vectors[moment] = tensor.data as Float32Array;
     }
     return { manifest, vectors: vectors as CheckpointVectors };
+  });
+}
+
+/** The manifest of a checkpoint, verified. @throws as `loadCheckpoint` */
+export async function loadManifest(folder: RunFolder, update: number): Promise<CheckpointManifest> {
+  return reading(folder, update, () => readManifest(folder, update));
+}
+
+/**
+ * Reads a checkpoint whole and compares it with its manifest.
+ * @throws as `loadCheckpoint`
+ */
+export async function requireIntact(folder: RunFolder, update: number): Promise<void> {
+  return reading(folder, update, async () => {
+    const { files } = await readManifest(folder, update);
+    for (const name of [...networkFiles.map((network) => `${network}.safetensors`), OPTIMIZER]) {
+      const path = join(checkpointPath(folder, update), name);
+      const expect = files[name];
+      if (!expect) throw corrupt('the manifest does not name this file', path);
+      const digest = await digestOf(path);
+      if (digest.bytes !== expect.bytes) throw corrupt(`the file has ${digest.bytes} bytes, its manifest says ${expect.bytes}`, path);
+      if (digest.sha256 !== expect.sha256) throw corrupt('the contents do not match the SHA-256 of the manifest', path);
+    }
   });
 }
 
@@ -130,18 +154,18 @@ export async function loadNetwork(folder: RunFolder, layout: ParameterLayout, up
 }
 
 /**
- * Keeps the newest `keep` checkpoints up to that of `newest`, which was just written, and those in `held`. Deletes the others,
- * later ones (a run that went back to an older checkpoint has given them up), and leftovers of interrupted saves.
+ * Keeps the newest `keep` checkpoints up to that of `newest`, which was just written, those in `held`, and those that are being read.
+ * Deletes the others, later ones (a run that went back to an older checkpoint has given them up), and leftovers of interrupted saves.
  */
 export async function retainCheckpoints(folder: RunFolder, { newest, keep, held }: { readonly newest: number; readonly keep: number; readonly held: ReadonlySet<number> }): Promise<void> {
-  const remove = async (path: string): Promise<void> => {
+  const remove = async (path: string, update?: number): Promise<void> => {
     await folder.verify(); // a coordinator that stood still in between has nothing to delete any more
-    await removeFolder(path);
+    if (update === undefined || !folder.holds.has(update)) await removeFolder(path);
   };
   const updates = await listCheckpoints(folder);
   const kept = new Set([...updates.filter((update) => update <= newest).slice(0, keep), ...held]);
   for (const update of updates) {
-    if (!kept.has(update)) await remove(checkpointPath(folder, update));
+    if (!kept.has(update)) await remove(checkpointPath(folder, update), update);
   }
   for (const name of await namesIn(folder.file('checkpoints'))) {
     if (isLeftover(name)) await remove(folder.file('checkpoints', name));
@@ -169,6 +193,16 @@ async function readTensors(folder: RunFolder, manifest: CheckpointManifest, name
   const expect = manifest.files[name];
   if (!expect) throw corrupt('the manifest does not name this file', path);
   return (await readSafetensors(path, { expect, errors: checkpointErrors })).tensors;
+}
+
+async function digestOf(path: string): Promise<FileDigest> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>) {
+    hash.update(chunk);
+    bytes += chunk.byteLength;
+  }
+  return { sha256: hash.digest('hex'), bytes };
 }
 
 async function reading<T>(folder: RunFolder, update: number, read: () => Promise<T>): Promise<T> {

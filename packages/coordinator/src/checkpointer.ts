@@ -24,7 +24,8 @@ export interface CheckpointerOptions {
   readonly best: () => number | undefined;
   /** rejects when this coordinator may not write any more */
   readonly verify: () => Promise<void>;
-  readonly onSaved: (update: number) => void;
+  /** @param seconds how long writing it took, further tries included */
+  readonly onSaved: (update: number, seconds: number) => void;
   readonly onTrouble: (what: string, error: Dd2Error) => void;
   /** between a failed write and the next; 1 s unless told */
   readonly backoffMs?: number;
@@ -176,6 +177,7 @@ export class Checkpointer {
   async #write(save: Save): Promise<void> {
     const { folder, layout, verify, onSaved, onTrouble, backoffMs = BACKOFF_MS } = this.options;
     const { update } = save.header;
+    const started = performance.now();
     for (let retry = 0; ; retry++) {
       try {
         await save.taken;
@@ -194,7 +196,7 @@ export class Checkpointer {
     }
     this.#recycle(save);
     save.end(true);
-    onSaved(update);
+    onSaved(update, (performance.now() - started) / 1000);
     await this.#retain(update);
   }
 

@@ -28,7 +28,7 @@ const differing: [keyof Provenance, Partial<Provenance>, RegExp][] = [
 
 describe('requireComparable', () => {
   it('accepts what differs in the result only', () => {
-    const other = { ...record, update: 900, generatorUpdates: 25, fid: 12, accuracy: 0.95, seconds: 2, millisecondsPerImage: 0.5, noiseSeed: 123n };
+    const other = { ...record, update: 900, generatorUpdates: 25, fid: 12, fidStandardError: 0.2, accuracy: 0.95, seconds: 2, millisecondsPerImage: 0.5, noiseSeed: 123n };
     requireComparable(record, other);
     expect(provenanceKey(other)).toBe(provenanceKey(record));
   });

@@ -5,12 +5,34 @@ import { openAccess, secureTransport, type AccessOptions } from './access.js';
 import { ContentStore } from './content-store.js';
 import { Dispatcher } from './dispatcher.js';
 import { executionKind } from './execution-kind.js';
+import { RunExports } from './export/run-exports.js';
 import { Fence } from './fence.js';
+import { liveness, readiness } from './http/health.js';
+import { HttpAccess } from './http/http-access.js';
+import { HttpServer, type HttpLimits } from './http/http-server.js';
 import { LocalExchange } from './local-exchange.js';
+import { Cluster } from './observe/cluster.js';
+import { Prometheus } from './observe/prometheus.js';
+import { RunActivity } from './observe/run-activity.js';
+import { WorkerActivity } from './observe/worker-activity.js';
 import { QueueStore } from './queue/index.js';
+import { RunChanges } from './run-changes.js';
 import { RunManager } from './run-manager.js';
 import { runService } from './run-service.js';
+import { seriesRun } from './series/get-run-series.js';
+import { SeriesReader } from './series/series-reader.js';
 import { WorkerSessions } from './worker-service.js';
+
+/** The HTTP server: API, page, probes and metrics. It listens on the host of the coordinator, with the same certificate. */
+export interface HttpOptions {
+  /** 0 picks a free one */
+  readonly port: number;
+  /** take any free port when this one is in use */
+  readonly orAnyPort?: boolean | undefined;
+  /** folder with the built page */
+  readonly pageFolder?: string | undefined;
+  readonly limits?: Partial<HttpLimits> | undefined;
+}
 
 export interface CoordinatorOptions {
   /** holds `runs/<id>/` */
@@ -19,6 +41,8 @@ export interface CoordinatorOptions {
   readonly host?: string;
   /** 0 picks a free one */
   readonly port?: number;
+  /** no HTTP without */
+  readonly http?: HttpOptions | undefined;
   /** who may connect and how; without it everybody on this machine, which is for tests */
   readonly access?: AccessOptions | undefined;
   readonly logger?: Logger;
@@ -30,6 +54,8 @@ export interface CoordinatorOptions {
   readonly maxRuns?: number | undefined;
   /** take up what the coordinator before this one left unfinished (default true) */
   readonly resumeRuns?: boolean | undefined;
+  /** folder that relative paths of submitted run specs start from when the request names none (default: the working directory) */
+  readonly basePath?: string | undefined;
 }
 
 const TICK_MS = 1_000;
@@ -37,12 +63,16 @@ const TICK_MS = 1_000;
 const LONGEST_CLOSE_MS = 60_000;
 
 interface Parts {
+  readonly prometheus: Prometheus;
   readonly fence: Fence;
   readonly exchange: LocalExchange;
   readonly store: QueueStore;
   readonly runs: RunManager;
+  readonly exports: RunExports;
+  readonly series: SeriesReader;
   readonly sessions: WorkerSessions;
   readonly server: RpcServer;
+  readonly http: HttpServer | undefined;
   readonly ticker: NodeJS.Timeout;
 }
 
@@ -62,7 +92,7 @@ export class Coordinator {
   /** @throws {Dd2Error} UNAVAILABLE when the port cannot be bound, RUN_CONFLICT when another coordinator has the data folder, INVALID_ARGUMENT for plain text on a network */
   static async start(options: CoordinatorOptions): Promise<Coordinator> {
     const { host = '127.0.0.1', port = 0, logger = pino({ level: 'silent' }), redisUrl, minWorkers, maxRuns, resumeRuns } = options;
-    const dataDir = resolve(options.dataDir);
+    const [dataDir, basePath] = [resolve(options.dataDir), resolve(options.basePath ?? '.')];
     const tls = secureTransport(host, options.access, logger);
     const opened: (() => Promise<unknown>)[] = [];
     try {
@@ -80,9 +110,16 @@ export class Coordinator {
       opened.push(() => opening.then((store) => store.close(), () => undefined));
 
       const contents = new ContentStore();
-      const dispatcher = new Dispatcher({ minWorkers, onWaiting: (namespace, what) => runs.waiting(namespace, what) });
-      const runs = await RunManager.open({ dataDir, dispatcher, contents, exchange, logger, epoch, verify: () => fence.verify(), maxRuns, resumeRuns });
+      const workerActivity = new WorkerActivity();
+      const runActivity = new RunActivity();
+      const cluster = new Cluster({ clusterId, epoch, maxRuns: maxRuns ?? 1, storeKind: redisUrl === undefined ? 'embedded' : 'redis' });
+      const dispatcher = new Dispatcher({ minWorkers, observer: workerActivity, onWaiting: (namespace, what) => runs.waiting(namespace, what) });
+      const runs = await RunManager.open({ dataDir, activity: runActivity, dispatcher, contents, exchange, logger, epoch, verify: () => fence.verify(), maxRuns, resumeRuns });
       opened.push(() => runs.close());
+      const series = new SeriesReader({ dataDir, runs: () => runs.runs.map(seriesRun), logger });
+      opened.push(() => series.close());
+      const exports = new RunExports(cluster.version);
+      opened.push(() => exports.close());
       const sessions = new WorkerSessions({
         epoch,
         clusterId,
@@ -92,23 +129,51 @@ export class Coordinator {
         exchange,
         parametersOf: (namespace) => runs.parametersOf(namespace),
         logger,
+        activity: workerActivity,
         onWorkers: (change, { hello }) => {
           logger.info({ worker: hello.name, provider: hello.provider, pool: hello.pool, workers: dispatcher.workerCount }, `worker ${change}`);
           runs.workersChanged(`worker ${hello.name} ${change}`, executionKind(hello), hello.pool);
         },
       });
+      const prometheus = new Prometheus({ runs, dispatcher, runActivity, workerActivity, cluster });
       server.add(WorkerService, sessions.handlers(), access.worker);
-      server.add(RunService, runService(runs), access.api);
-      const bound = await server.listen(joinAddress(host, port));
-      const store = await opening;
+      const changes = new RunChanges(runs);
+      const handlers = runService({ runs, dispatcher, workerActivity, cluster, exports, series, changes, basePath });
+      server.add(RunService, handlers, access.api);
+      /** what probes are told of, before it is all there */
+      const started: { port?: number; store?: QueueStore } = {};
+      const health = { fence, store: () => started.store, listens: () => started.port !== undefined };
+      const http = options.http && (await HttpServer.start({
+        ...options.http,
+        host,
+        tls,
+        access: new HttpAccess(access.tokens, clusterId),
+        handlers,
+        runs,
+        changes,
+        metricsText: () => prometheus.metricsText(),
+        liveness: () => liveness(health),
+        readiness: () => readiness(health),
+        version: cluster.version,
+        logger,
+      }));
+      opened.push(async () => http?.close());
+      const bound = (started.port = await server.listen(joinAddress(host, port)));
+      const store = (started.store = await opening);
+      cluster.store = store;
       runs.start(store);
       const ticker = setInterval(() => dispatcher.tick(), TICK_MS);
-      logger.info({ host, port: bound, dataDir, epoch: String(epoch), store: store.kind }, 'the coordinator listens');
-      return new Coordinator(joinAddress(host, bound), { fence, exchange, store, runs, sessions, server, ticker });
+      logger.info({ host, port: bound, page: http?.url, dataDir, epoch: String(epoch), store: store.kind }, 'the coordinator listens');
+      return new Coordinator(joinAddress(host, bound), { prometheus, exports, series, fence, exchange, store, runs, sessions, server, http, ticker });
     } catch (error) {
       for (const close of opened.reverse()) await close();
       throw error;
     }
+  }
+
+  /** `http://host:port` of page and API, https with certificates; undefined without HTTP */
+  get httpUrl(): string | undefined {
+    return this.parts.http?.url;
   }
 
   /** Fires, with the error FENCED as its reason, when another coordinator has taken the data folder over: this one must end. */
@@ -116,14 +181,21 @@ export class Coordinator {
     return this.parts.fence.lost;
   }
 
+  /** What `/metrics` answers, see `Prometheus`. */
+  get prometheus(): Pick<Prometheus, 'metricsText' | 'contentType'> {
+    return this.parts.prometheus;
+  }
+
   /** Ends what runs, with checkpoints, then the sessions and the server; the next coordinator goes on with the runs. */
   async close(): Promise<void> {
-    const { fence, exchange, store, runs, sessions, server, ticker } = this.parts;
+    const { fence, exchange, store, runs, exports, series, sessions, server, http, ticker } = this.parts;
+    await http?.close(); // whoever watches should not wait for the checkpoints
     // Together: what is given up because of this goes back into the queue.
-    await Promise.all([store.close(LONGEST_CLOSE_MS), runs.close()]);
+    await Promise.all([store.close(LONGEST_CLOSE_MS), runs.close(), exports.close()]);
     clearInterval(ticker);
     sessions.end();
     await server.close(200);
+    await series.close();
     await exchange.close();
     await fence.release();
   }

@@ -4,7 +4,7 @@ import { Dispatcher, type Forgettable, type Job, type LeaseReport } from './disp
 import type { Lease } from './lease-table.js';
 
 function job(more: Partial<Job> = {}): Job {
-  return { runId: 'run', programId: 'program', signature: { metrics: [], results: [] }, execution: 'cpu', seed: 0, update: 0, firstSample: 0, microBatches: 2, blocks: 'single', priority: 0, parameters: {}, assets: {}, ...more };
+  return { runId: 'run', programId: 'program', signature: { name: 'program', metrics: [], results: [] }, execution: 'cpu', seed: 0, update: 0, firstSample: 0, microBatches: 2, blocks: 'single', priority: 0, parameters: {}, assets: {}, ...more };
 }
 
 /** how often a gradient was said to be in truth not finite */

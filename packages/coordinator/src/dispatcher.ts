@@ -1,5 +1,5 @@
 import { Dd2Error, type HostTensor, type ProgramSignature } from '@dd2/core';
-import { LeaseTable, type JobRequest, type Lease, type PutAside, type Shortage, type WorkerTraits } from './lease-table.js';
+import { LeaseTable, type JobRequest, type Lease, type PutAside, type Shortage, type Standing, type WorkerTraits } from './lease-table.js';
 import type { Reduction } from './aggregators.js';
 import type { PublishedParameters } from './parameter-store.js';
 
@@ -7,8 +7,8 @@ import type { PublishedParameters } from './parameter-store.js';
 export interface Job extends JobRequest {
   readonly runId: string;
   readonly programId: string;
-  /** what the program returns: results of any other kind are refused */
-  readonly signature: Pick<ProgramSignature, 'metrics' | 'results'>;
+  /** the program's name, for people, and what it returns: results of any other kind are refused */
+  readonly signature: Pick<ProgramSignature, 'name' | 'metrics' | 'results'>;
   readonly seed: number;
   /** update number in the random counter */
   readonly update: number;
@@ -62,6 +62,18 @@ export interface WorkerLink {
   putAside(ms: number, error: Dd2Error): void;
 }
 
+/** Hears what becomes of every lease. It is told in the hot path: what it does must cost next to nothing. */
+export interface LeaseObserver {
+  /** The lease was given to a worker. */
+  leased(lease: Lease<Job>): void;
+  /** Its result is accepted. */
+  done(lease: Lease<Job>, computeMs: number): void;
+  /** The worker could not compute it, or its result was refused. */
+  failed(lease: Lease<Job>): void;
+  /** It ended without a result and without blame: given back, superfluous, cancelled, or lost with its worker. */
+  released(lease: Lease<Job>): void;
+}
+
 export interface DispatcherOptions {
   /** an update is begun only while so many workers are there that could compute it (default 1) */
   readonly minWorkers?: number | undefined;
@@ -70,6 +82,7 @@ export interface DispatcherOptions {
    * job that is aborted while it waits says nothing more.
    */
   readonly onWaiting?: (runId: string, waitingFor: string | undefined) => void;
+  readonly observer?: LeaseObserver | undefined;
   /** milliseconds, monotonic; a test's clock */
   readonly now?: () => number;
 }
@@ -95,15 +108,17 @@ export class Dispatcher {
   readonly #table: LeaseTable<Job>;
   readonly #now: () => number;
   readonly #onWaiting: NonNullable<DispatcherOptions['onWaiting']>;
+  readonly #observer: LeaseObserver | undefined;
   readonly #links = new Map<string, WorkerLink>();
   readonly #jobs = new Map<Job, JobProgress>();
   readonly #progress = new Map<number, LeaseProgress>();
   /** in words, by run */
   #waitingFor: ReadonlyMap<string, string> = new Map();
 
-  constructor({ minWorkers = 1, onWaiting = () => undefined, now = () => performance.now() }: DispatcherOptions = {}) {
+  constructor({ minWorkers = 1, onWaiting = () => undefined, observer, now = () => performance.now() }: DispatcherOptions = {}) {
     this.#table = new LeaseTable(minWorkers);
     this.#onWaiting = onWaiting;
+    this.#observer = observer;
     this.#now = now;
   }
 
@@ -119,19 +134,24 @@ export class Dispatcher {
 
   /** The worker gets no more work and finishes only the lease that it names; its other leases go to others at once. */
   drain(worker: string, finishes?: number): void {
-    for (const { id } of this.#table.drain(worker, finishes)) this.#progress.delete(id);
+    for (const lease of this.#table.drain(worker, finishes)) this.#released(lease);
     this.#assign();
   }
 
   leave(worker: string): void {
     this.#links.delete(worker);
-    for (const { id } of this.#table.leave(worker)) this.#progress.delete(id);
+    for (const lease of this.#table.leave(worker)) this.#released(lease);
     this.#assign();
   }
 
   /** Tells every worker what it need not keep. */
   forget(what: Forgettable): void {
     for (const link of this.#links.values()) link.forget(what);
+  }
+
+  /** Why a connected worker may get no lease. */
+  standing(worker: string): Standing | undefined {
+    return this.#table.standing(worker, this.#now());
   }
 
   /** What the work of a run waits for, in a few words, if it waits. */
@@ -179,6 +199,7 @@ export class Dispatcher {
     const lease = this.#table.find(leaseId);
     if (!lease) return;
     this.#progress.delete(leaseId);
+    this.#observer?.failed(lease);
     const { giveUp, aside } = this.#table.fail(leaseId, this.#now());
     this.#tellAside(aside, error);
     if (giveUp) this.#end(lease.job, (progress) => progress.reject(error));
@@ -187,7 +208,8 @@ export class Dispatcher {
 
   /** The lease must be computed again, through nobody's fault. */
   giveBack(leaseId: number): void {
-    this.#progress.delete(leaseId);
+    const lease = this.#table.find(leaseId);
+    if (lease) this.#released(lease);
     this.#table.giveBack(leaseId);
     this.#assign();
   }
@@ -209,14 +231,18 @@ export class Dispatcher {
     if (!lease || !report || (lease.job.gradient && !gradient)) return;
     this.#progress.delete(leaseId);
     const finite = report.finite && gradient?.finite !== false;
-    if (!finite && !this.#table.doubt(leaseId)) return this.#assign();
+    if (!finite && !this.#table.doubt(leaseId)) {
+      this.#observer?.released(lease);
+      return this.#assign();
+    }
     if (gradient?.finite === false) lease.job.gradient?.reduction.contributeNonFinite();
     const done = this.#table.complete(leaseId, this.#now(), finite);
+    this.#observer?.done(lease, report.computeMs);
     const progress = this.#jobs.get(lease.job);
     if (!done || !progress) return;
     this.#tellAside(done.aside, new Dd2Error('NON_FINITE', 'the worker returned values that are not finite where another one returned finite ones'));
     for (const other of done.superfluous) {
-      this.#progress.delete(other.id);
+      this.#released(other);
       this.#links.get(other.worker)?.revoke(other);
     }
     for (const outcome of report.microBatches) progress.outcomes.set(outcome.index, outcome);
@@ -235,7 +261,7 @@ export class Dispatcher {
 
   #end(job: Job, finish: (progress: JobProgress) => void): void {
     for (const lease of this.#table.cancel(job)) {
-      this.#progress.delete(lease.id);
+      this.#released(lease);
       this.#links.get(lease.worker)?.revoke(lease);
     }
     const progress = this.#jobs.get(job);
@@ -245,8 +271,16 @@ export class Dispatcher {
   }
 
   #assign(): void {
-    for (const lease of this.#table.assign(this.#now())) this.#links.get(lease.worker)?.lease(lease);
+    for (const lease of this.#table.assign(this.#now())) {
+      this.#observer?.leased(lease);
+      this.#links.get(lease.worker)?.lease(lease);
+    }
     this.#tellWaiting();
+  }
+
+  #released(lease: Lease<Job>): void {
+    this.#progress.delete(lease.id);
+    this.#observer?.released(lease);
   }
 
   #tellAside(aside: PutAside | undefined, error: Dd2Error): void {

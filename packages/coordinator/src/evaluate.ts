@@ -1,4 +1,5 @@
-import { frechetDistance, meanAndCovariance, mergeStatistics, emptyStatistics, Dd2Error, type HostTensor, type SufficientStatistics } from '@dd2/core';
+import { setImmediate as othersGo } from 'node:timers/promises';
+import { fidStandardError, frechetDistance, meanAndCovariance, mergeStatistics, emptyStatistics, Dd2Error, type HostTensor, type SufficientStatistics } from '@dd2/core';
 import { encodeGridPng } from '@dd2/assets';
 import { featureSize, type Sampler } from '@dd2/models';
 import type { MicroBatchOutcome } from './dispatcher.js';
@@ -29,6 +30,8 @@ export interface EvaluationRecord {
   readonly generatorUpdates: number;
   readonly sampler: string;
   readonly fid: number;
+  /** of `fid`, from the finite number of samples, see `fidStandardError`; absent when they are too few to tell, or no sample was drawn */
+  readonly fidStandardError?: number | undefined;
   readonly samples: number;
   /** samples asked for of each class */
   readonly classCounts: readonly number[];
@@ -64,13 +67,17 @@ export async function evaluate(run: ModelContext, request: Measurement, signal: 
     },
     signal,
   );
-  const statistics = outcome.microBatches.map(statisticsOf).reduce(mergeStatistics, emptyStatistics(featureSize));
+  const parts = outcome.microBatches.map(statisticsOf);
+  const statistics = parts.reduce(mergeStatistics, emptyStatistics(featureSize));
   const correct = outcome.microBatches.reduce((total, { results }) => total + scalar(results, 'correct'), 0);
+  const fid = frechetDistance(meanAndCovariance(statistics), run.bundle.reference);
+  const seconds = (performance.now() - started) / 1000;
   return {
     update: request.update,
     generatorUpdates: request.generatorUpdates,
     sampler: samplerName(sampler),
-    fid: frechetDistance(meanAndCovariance(statistics), run.bundle.reference),
+    fid,
+    ...(await standardError(sampler, parts, run, signal)),
     samples: statistics.count,
     classCounts: classCounts(run, sampler, samples),
     accuracy: correct / statistics.count,
@@ -78,8 +85,18 @@ export async function evaluate(run: ModelContext, request: Measurement, signal: 
     featureNetworkSha256: run.bundle.sha256('classifier.safetensors'),
     referenceSha256: run.bundle.sha256('reference.safetensors'),
     millisecondsPerImage: outcome.totalComputeMs / samples,
-    seconds: (performance.now() - started) / 1000,
+    seconds,
   };
+}
+
+/** Reconstructions are made of the very images that the reference was: what they scatter is no measure of anything. */
+async function standardError({ kind }: Sampler, parts: readonly SufficientStatistics[], run: ModelContext, signal: AbortSignal): Promise<Pick<EvaluationRecord, 'fidStandardError'>> {
+  if (kind === 'reconstruction') return {};
+  const error = await fidStandardError(parts, run.bundle.reference, async () => {
+    await othersGo(); // updates and sessions, which this thread serves as well
+    signal.throwIfAborted();
+  });
+  return error === undefined ? {} : { fidStandardError: error };
 }
 
 /** A grid of images as PNG, ten columns, one class per column; the same seed gives each cell the same noise. */

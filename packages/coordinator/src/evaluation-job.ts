@@ -9,7 +9,7 @@ import type { EvaluationRequest } from './run-evaluations.js';
 
 /** Measures what a request is pinned to, and keeps the result. A job that comes twice finds it done. */
 export async function measureEvaluation(run: ManagedRun, evaluationId: string, lastAttempt: boolean): Promise<void> {
-  const { evaluations, history, host: { closing } } = run;
+  const { evaluations, history, host: { activity, closing } } = run;
   const request = evaluations.find(evaluationId);
   if (!request || request.failed) return;
   closing.throwIfAborted();
@@ -28,6 +28,7 @@ export async function measureEvaluation(run: ManagedRun, evaluationId: string, l
     const result = await measureCheckpoint(await opened, request, signal);
     if (!evaluations.find(evaluationId)) return; // withdrawn, or measured by a job that came twice
     await evaluations.complete(evaluationId, result, () => run.told(history.evaluated(result.record, request.purpose)));
+    activity?.evaluated(result.record.seconds);
   } catch (thrown) {
     const error = Dd2Error.from(thrown, 'INTERNAL');
     if (withdrawn.signal.aborted) return;
@@ -35,6 +36,7 @@ export async function measureEvaluation(run: ManagedRun, evaluationId: string, l
     const again = anotherAttempt(error, lastAttempt);
     if (again) throw again;
     run.note('trouble', `the ${request.sampler} evaluation at update ${request.update} failed: ${error.message}`);
+    activity?.evaluationFailed();
     await evaluations.fail(evaluationId, error);
     throw error;
   } finally {

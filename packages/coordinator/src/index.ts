@@ -1,4 +1,4 @@
-export { Coordinator, type CoordinatorOptions } from './coordinator.js';
+export { Coordinator, type CoordinatorOptions, type HttpOptions } from './coordinator.js';
 export type { AccessOptions } from './access.js';
 export { ModelBundle, modelConfig } from './model-bundle.js';
 export { loadCheckpoint, listCheckpoints } from './checkpoint.js';

@@ -14,7 +14,7 @@ import { ReductionTree, type Span } from './reduction-tree.js';
  * the same float32 sum, with every micro-batch counted once.
  */
 const EPOCH = 7n;
-const signature: Job['signature'] = { metrics: [{ name: 'loss', value: 'loss' }], results: [] };
+const signature: Job['signature'] = { name: 'program', metrics: [{ name: 'loss', value: 'loss' }], results: [] };
 
 /**
  * What a worker does with its leases. Only the honest ones' gradients may ever count. There is one worker at most that

@@ -6,6 +6,7 @@ import { leaseReport } from './lease-report.js';
 import type { Lease } from './lease-table.js';
 
 const signature: Job['signature'] = {
+  name: 'program',
   metrics: [{ name: 'loss', value: 'loss' }],
   results: [
     { name: 'logits', value: 'l', dtype: 'float32', shape: [2, 3] },

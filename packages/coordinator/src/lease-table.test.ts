@@ -85,6 +85,7 @@ class Cluster {
       const twins = this.twins(lease);
       expect(twins.length, 'one backup at most').toBeLessThanOrEqual(2);
       expect(new Set(twins.map(({ worker: name }) => name)).size, 'on another worker').toBe(twins.length);
+      expect(lease.backupOf, 'a backup says whose').toBe(twins.find(({ id }) => id !== lease.id)?.worker);
     }
   }
 
@@ -460,6 +461,7 @@ describe('LeaseTable', () => {
       failOne();
     }
     expect(asides).toEqual([undefined, undefined, 5_000]);
+    expect(['broken', 'good', 'nobody'].map((worker) => table.standing(worker, now + 2_000))).toEqual([{ draining: false, asideMs: 3_000 }, { draining: false, asideMs: 0 }, undefined]);
     table.submit(job('without it', 2, { blocks: 'single' }));
     // It does not help to join again.
     table.leave('broken');

@@ -27,6 +27,8 @@ export interface Lease<J extends JobRequest = JobRequest> {
   readonly span: Span;
   readonly worker: string;
   readonly assignedAt: number;
+  /** a second lease of a block that this worker has for too long */
+  readonly backupOf?: string;
 }
 
 /** What a worker is, as far as leases are concerned. */
@@ -44,6 +46,13 @@ export interface WorkerTraits {
 export interface PutAside {
   readonly worker: string;
   readonly ms: number;
+}
+
+/** Why a worker may get no lease. */
+export interface Standing {
+  readonly draining: boolean;
+  /** for how long it is put aside, in milliseconds; 0 when it is not */
+  readonly asideMs: number;
 }
 
 /** What a job lacks. */
@@ -178,6 +187,11 @@ export class LeaseTable<J extends JobRequest> {
     return stands && suited < needed ? { needed, suited } : undefined;
   }
 
+  standing(worker: string, now: number): Standing | undefined {
+    const entry = this.#workers.get(worker);
+    return entry && { draining: entry.draining, asideMs: this.#conduct.asideMs(entry.identity, now) };
+  }
+
   /**
    * The result of a lease has arrived. Returns undefined when nobody waits for it any more; otherwise whether the job is
    * finished, the leases that have become superfluous, and the worker that is put aside: a finite result shows that whoever
@@ -291,8 +305,8 @@ export class LeaseTable<J extends JobRequest> {
     return candidates.sort(([, a], [, b]) => a.leases.size - b.leases.size)[0]?.[0];
   }
 
-  #lease(block: Block<J>, worker: string, now: number): Lease<J> {
-    const lease: Lease<J> = { id: this.#nextLease++, job: block.job, span: block.span, worker, assignedAt: now };
+  #lease(block: Block<J>, worker: string, now: number, backupOf?: string): Lease<J> {
+    const lease: Lease<J> = { id: this.#nextLease++, job: block.job, span: block.span, worker, assignedAt: now, ...(backupOf === undefined ? {} : { backupOf }) };
     this.#leases.set(lease.id, { lease, block });
     block.leases.add(lease.id);
     this.#workers.get(worker)?.leases.add(lease.id);
@@ -306,7 +320,7 @@ export class LeaseTable<J extends JobRequest> {
     for (const { lease, block } of [...this.#leases.values()]) {
       if (block.leases.size > 1 || now - lease.assignedAt < this.#durations.patience(lease)) continue;
       const worker = this.#choose(block, now, lease.worker);
-      if (worker !== undefined) backups.push(this.#lease(block, worker, now));
+      if (worker !== undefined) backups.push(this.#lease(block, worker, now, lease.worker));
     }
     return backups;
   }

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { ContentStore } from './content-store.js';
 import type { Dispatcher } from './dispatcher.js';
 import type { LocalExchange } from './local-exchange.js';
+import type { RunActivity } from './observe/run-activity.js';
 import { ModelBundle, modelConfig } from './model-bundle.js';
 import { ModelContext, type ModelContextOptions } from './model-context.js';
 import type { ParameterStore } from './parameter-store.js';
@@ -15,7 +16,7 @@ import { RunFolder } from './run-folder.js';
 import { RunHistory, type RunChange, type RunEventKind } from './run-history.js';
 
 /** What `run.json` keeps: the identity of a run. */
-const identitySchema = z.object({ runId: z.string(), name: z.string(), key: z.string(), createdAt: z.string() });
+const identitySchema = z.object({ runId: z.string(), name: z.string(), key: z.string(), createdAt: z.iso.datetime() });
 export type Identity = z.infer<typeof identitySchema>;
 
 /** What `queue.json` keeps: what was asked for when the run was queued last. */
@@ -34,6 +35,8 @@ export interface RunHost {
   readonly logger: Logger;
   /** the coordinator's place in the succession, see `Fence` */
   readonly epoch: bigint;
+  /** counts what the runs do */
+  readonly activity?: RunActivity | undefined;
   /** rejects when another coordinator has taken over */
   readonly verify?: (() => Promise<void>) | undefined;
   /** what workers may pull, by namespace */

@@ -86,7 +86,8 @@ export function modelConfig(manifest: BundleManifest, head: RunSpec['model']): M
   return { tokens, dimension, vocabulary, classes, width, layers, heads, grid, ...head };
 }
 
-async function readNetwork(bundle: Bundle, file: BundleFile, layout: ParameterLayout): Promise<Float32Array> {
+/** One network of a bundle as a flat vector. @throws {Dd2Error} ASSET_MISSING, ASSET_CORRUPT */
+export async function readNetwork(bundle: Bundle, file: BundleFile, layout: ParameterLayout): Promise<Float32Array> {
   try {
     return flatten(layout, await bundle.read(file));
   } catch (cause) {

@@ -40,6 +40,14 @@ describe('RunEvaluations', () => {
     expect((await readdir(first.folder.file('evaluations'))).sort()).toEqual(['10.json', '10.png', '20.request.json']);
   });
 
+  it('keeps the standard error of a FID, and reads results that were written without one', async () => {
+    const { folder } = await opened();
+    await folder.write('evaluations/10.json', JSON.stringify(record(10, 3)));
+    await folder.write('evaluations/20.json', JSON.stringify({ ...record(20, 3), fidStandardError: 0.25 }));
+    const evaluations = await RunEvaluations.open(folder, spec);
+    expect(evaluations.curve.map(({ update, fidStandardError }) => [update, fidStandardError])).toEqual([[10, undefined], [20, 0.25]]);
+  });
+
   it('asks once, and again for what was given up', async () => {
     const evaluations = await opened();
     await evaluations.request(wanted(10));

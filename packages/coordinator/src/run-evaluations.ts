@@ -33,6 +33,7 @@ const recordSchema = z.object({
   generatorUpdates: z.number().int(),
   sampler: z.string(),
   fid: measured,
+  fidStandardError: z.number().optional(),
   samples: z.number().int(),
   classCounts: z.array(z.number().int()),
   accuracy: measured,
@@ -45,11 +46,14 @@ const recordSchema = z.object({
 
 const REQUEST = '.request.json';
 const RESULT = '.json';
+const GRID = '.png';
 
 /** What a run's evaluations came to, and those that are still to be done: both are files of the run folder. */
 export class RunEvaluations extends EventEmitter<{ changed: [id: string] }> {
   readonly #requests = new Map<string, EvaluationRequest>();
   readonly #records = new Map<string, EvaluationRecord>();
+  /** those that have a grid of samples */
+  readonly #grids = new Set<string>();
   /** those that are being measured */
   readonly running = new Set<string>();
 
@@ -65,6 +69,7 @@ export class RunEvaluations extends EventEmitter<{ changed: [id: string] }> {
   static async open(folder: RunFolder, spec: RunSpec): Promise<RunEvaluations> {
     const evaluations = new RunEvaluations(folder, spec);
     for (const name of (await namesIn(folder.file('evaluations'))).sort()) {
+      if (name.endsWith(GRID)) evaluations.#grids.add(name.slice(0, -GRID.length));
       const text = name.endsWith(RESULT) ? await folder.read(`evaluations/${name}`) : undefined;
       const value = text === undefined ? undefined : parseJson(text);
       if (name.endsWith(REQUEST)) {
@@ -97,6 +102,19 @@ export class RunEvaluations extends EventEmitter<{ changed: [id: string] }> {
     return this.#records.get(id);
   }
 
+  /** Whether a measurement came with a grid of samples. */
+  hasGrid(id: string): boolean {
+    return this.#records.has(id) && this.#grids.has(id);
+  }
+
+  /** The grid of samples of a measurement, PNG. @throws {Dd2Error} ASSET_MISSING when there is none */
+  async grid(id: string): Promise<Uint8Array> {
+    // Only names that were found or made here become part of a path.
+    const png = this.hasGrid(id) ? await this.folder.readBytes(`evaluations/${id}${GRID}`) : undefined;
+    if (png) return png;
+    throw new Dd2Error('ASSET_MISSING', `evaluation "${id}" of run ${this.folder.runId} has no sample grid`, { field: 'evaluation_id', remedy: 'List the evaluations: those with has_grid have one' });
+  }
+
   find(id: string): EvaluationRequest | undefined {
     return this.#requests.get(id);
   }
@@ -125,10 +143,11 @@ export class RunEvaluations extends EventEmitter<{ changed: [id: string] }> {
 
   /** Keeps a result: the grid first, the figure next, and only then is the request done. `tell` comes before those who wait for it go on. */
   async complete(id: string, { record, grid }: { readonly record: EvaluationRecord; readonly grid?: Uint8Array | undefined }, tell: () => Promise<void>): Promise<void> {
-    if (grid) await this.folder.write(`evaluations/${id}.png`, grid);
+    if (grid) await this.folder.write(`evaluations/${id}${GRID}`, grid);
     await this.folder.write(`evaluations/${id}${RESULT}`, `${JSON.stringify(record, null, 2)}\n`);
     if (!this.#requests.delete(id)) return this.#removeResult(id); // it was withdrawn meanwhile
     this.#records.set(id, record);
+    if (grid) this.#grids.add(id);
     try {
       await this.folder.remove(`evaluations/${id}${REQUEST}`);
       await tell();
@@ -167,8 +186,9 @@ export class RunEvaluations extends EventEmitter<{ changed: [id: string] }> {
   }
 
   async #removeResult(id: string): Promise<void> {
+    this.#grids.delete(id);
     await this.folder.remove(`evaluations/${id}${RESULT}`);
-    await this.folder.remove(`evaluations/${id}.png`);
+    await this.folder.remove(`evaluations/${id}${GRID}`);
   }
 
   /** Resolves when none of the run's own evaluations is pending. @throws the signal's reason */

@@ -39,6 +39,17 @@ describe('RunFolder', () => {
     expect(await folder.read('metrics.jsonl')).toBe('');
   });
 
+  it('drops the metrics of a file that is longer than a piece, and leaves nothing else', async () => {
+    const folder = await created();
+    const lines = Array.from({ length: 30_000 }, (_, update) => JSON.stringify({ update, phase: 'é'.repeat(40) }));
+    await folder.write('metrics.jsonl', lines.join('\n')); // the last one is not complete
+    await folder.truncateMetrics(30_000);
+    expect(await folder.read('metrics.jsonl')).toBe(lines.join('\n'));
+    await folder.truncateMetrics(29_000);
+    expect(await folder.read('metrics.jsonl')).toBe(lines.slice(0, 29_000).map((line) => `${line}\n`).join(''));
+    expect((await readdir(folder.path)).sort()).toEqual(['checkpoints', 'evaluations', 'metrics.jsonl']);
+  });
+
   it('does not continue a line that a crash cut off', async () => {
     const folder = await created();
     await appendFile(folder.file('events.jsonl'), '{"sequence":1}\n{"sequ');

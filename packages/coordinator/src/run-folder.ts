@@ -1,9 +1,12 @@
-import { appendFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { CheckpointHolds } from './checkpoint-holds.js';
 
 /** The truth about a run on disk: `<dataDir>/runs/<id>/`, plain files in the formats that the field reads. */
 export class RunFolder {
   readonly path: string;
+  /** checkpoints that are being read */
+  readonly holds = new CheckpointHolds();
   /** appends are chained, so that lines keep the order of the calls */
   #appends: Promise<void> = Promise.resolve();
   /** files that end with a whole line: a crash or a full disk may have cut the last one off, and the next must not continue it */
@@ -45,12 +48,11 @@ export class RunFolder {
   /** Drops the metrics of updates that a resumed run is about to repeat, and a line that a crash cut off. */
   async truncateMetrics(update: number): Promise<void> {
     await this.settled();
-    const lines = await readLines(this.file('metrics.jsonl'));
-    const kept = lines.filter((line) => {
+    const isBefore = (line: string): boolean => {
       const parsed = parseLine(line);
       return typeof parsed?.['update'] === 'number' && parsed['update'] < update;
-    });
-    if (kept.length < lines.length) await this.write('metrics.jsonl', kept.map((line) => `${line}\n`).join(''));
+    };
+    await keepLines(this.file('metrics.jsonl'), isBefore, this.verify);
   }
 
   async events(): Promise<Record<string, unknown>[]> {
@@ -67,6 +69,10 @@ export class RunFolder {
     return readIfPresent(this.file(name));
   }
 
+  async readBytes(name: string): Promise<Uint8Array | undefined> {
+    return ifPresent(readFile(this.file(name)));
+  }
+
   async remove(name: string): Promise<void> {
     await this.verify();
     await rm(this.file(name), { force: true });
@@ -78,14 +84,20 @@ export class RunFolder {
   }
 }
 
+const LINE_FEED = 10;
 let nextTemporary = 1;
 
 /** Writes to a temporary neighbour, flushes it to the disk and renames it: a reader sees the old content or the new. */
 export async function writeAtomically(path: string, content: string | Uint8Array, mode?: number): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
-  const temporary = `${path}.${process.pid}-${nextTemporary++}.tmp`; // the same file may be written twice at once
+  const temporary = temporaryName(path);
   await writeFile(temporary, content, { flush: true, ...(mode === undefined ? {} : { mode }) });
   await rename(temporary, path);
+}
+
+/** The same file may be written twice at once. */
+function temporaryName(path: string): string {
+  return `${path}.${process.pid}-${nextTemporary++}.tmp`;
 }
 
 /** Names in a folder; none when there is no such folder. */
@@ -103,8 +115,12 @@ export async function removeFolder(path: string): Promise<void> {
 }
 
 async function readIfPresent(path: string): Promise<string | undefined> {
+  return ifPresent(readFile(path, 'utf8'));
+}
+
+async function ifPresent<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
-    return await readFile(path, 'utf8');
+    return await reading;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
@@ -112,8 +128,50 @@ async function readIfPresent(path: string): Promise<string | undefined> {
 }
 
 async function endsInsideLine(path: string): Promise<boolean> {
-  const text = await readIfPresent(path);
-  return text !== undefined && text !== '' && !text.endsWith('\n');
+  const file = await ifPresent(open(path));
+  if (!file) return false;
+  try {
+    const { size } = await file.stat();
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(1), 0, 1, Math.max(0, size - 1));
+    return bytesRead === 1 && buffer[0] !== LINE_FEED;
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Drops lines of a file: complete or not at all. The metrics of a long run are more than one string can hold, and take seconds to
+ * parse: they go through in pieces.
+ */
+async function keepLines(path: string, isKept: (line: string) => boolean, verify: () => Promise<void>): Promise<void> {
+  const source = await ifPresent(open(path));
+  if (!source) return;
+  const temporary = temporaryName(path);
+  try {
+    let [dropped, rest] = [0, ''];
+    const target = await open(temporary, 'w');
+    const keep = async (lines: readonly string[]): Promise<void> => {
+      const kept = lines.filter((line) => line !== '' && isKept(line));
+      dropped += lines.filter((line) => line !== '').length - kept.length;
+      await target.appendFile(kept.map((line) => `${line}\n`).join(''));
+    };
+    try {
+      for await (const text of source.createReadStream({ encoding: 'utf8', highWaterMark: 1 << 20, autoClose: false }) as AsyncIterable<string>) {
+        const lines = (rest + text).split('\n');
+        rest = lines.pop() ?? '';
+        await keep(lines);
+      }
+      await keep([rest]);
+      if (dropped > 0) await target.sync();
+    } finally {
+      await target.close();
+    }
+    await verify();
+    if (dropped > 0) await rename(temporary, path);
+  } finally {
+    await source.close();
+    await rm(temporary, { force: true });
+  }
 }
 
 async function readLines(path: string): Promise<string[]> {

@@ -19,7 +19,7 @@ async function opened(folder?: RunFolder): Promise<RunHistory> {
 
 function metrics(update: number, more: Partial<UpdateMetrics> = {}): UpdateMetrics {
   const timing = { wallMs: 1, computeMs: 1, transferMs: 0, reduceMs: 0, optimizeMs: 0, publishMs: 0, overhead: 0 };
-  return { update, phase: 'tune', network: 'generator', generatorUpdates: 0, samples: 8, committed: true, skippedUpdates: 0, skippedInARow: 0, version: 1, learningRate: 1, gradientNorm: 1, losses: { loss: 2 }, workers: 1, timing, ...more };
+  return { update, phase: 'tune', network: 'generator', at: 0, generatorUpdates: 0, samples: 8, committed: true, skippedUpdates: 0, skippedInARow: 0, version: 1, learningRate: 1, gradientNorm: 1, losses: { loss: 2 }, workers: 1, timing, ...more };
 }
 
 async function collect(watch: AsyncIterable<RunMoment>): Promise<RunMoment[]> {

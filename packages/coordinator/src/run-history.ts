@@ -6,7 +6,7 @@ import { measured, type EvaluationPurpose } from './run-evaluations.js';
 import type { RunFolder } from './run-folder.js';
 import type { UpdateMetrics } from './run-state.js';
 
-const runStates = ['queued', 'running', 'pausing', 'paused', 'completed', 'failed', 'cancelled'] as const;
+export const runStates = ['queued', 'running', 'pausing', 'paused', 'completed', 'failed', 'cancelled'] as const;
 const runEventKinds = ['submitted', 'queued', 'started', 'resumed', 'phase', 'workers', 'waiting', 'evaluation', 'checkpoint', 'health', 'pausing', 'paused', 'completed', 'failed', 'cancelled', 'trouble', 'progress'] as const;
 export type RunState = (typeof runStates)[number];
 export type RunEventKind = (typeof runEventKinds)[number];
@@ -182,6 +182,33 @@ export class RunHistory {
     await this.record('evaluation', `FID ${fid.toFixed(2)} (${how}${samples} samples, accuracy ${accuracy.toFixed(3)}) after ${update} updates`, purpose === 'asked' ? {} : { fid, fidSamples: samples, fidUpdate: update });
   }
 
+  /** The events that are kept, ascending. */
+  get events(): readonly RunMoment[] {
+    return this.#kept;
+  }
+
+  /** Whether nothing more comes unless the run is resumed. */
+  get hasEnded(): boolean {
+    return endStates.has(this.state);
+  }
+
+  /** Updates a second, averaged over the last ones, while the run is being advanced. */
+  get updatesPerSecond(): number | undefined {
+    return this.state === 'running' || this.state === 'pausing' ? this.#rate() : undefined;
+  }
+
+  /** Seconds to the end of the run at that rate. */
+  get etaSeconds(): number | undefined {
+    const rate = this.updatesPerSecond;
+    return rate === undefined ? undefined : (this.totalUpdates - this.update) / rate;
+  }
+
+  /** Calls `hear` with every moment from now on, as it happens. @returns what ends that */
+  subscribe(hear: (moment: RunMoment) => void): () => void {
+    this.#emitter.on('moment', hear);
+    return () => this.#emitter.off('moment', hear);
+  }
+
   /** Every moment after `since`, and those to come until the run ends or the signal aborts. */
   async *watch(since: number, signal: AbortSignal): AsyncGenerator<RunMoment> {
     const waiting: RunMoment[] = this.#kept.filter(({ sequence }) => sequence > since);
@@ -199,7 +226,7 @@ export class RunHistory {
       while (!signal.aborted) {
         const moment = waiting.shift();
         if (moment) yield moment;
-        else if (endStates.has(this.state)) return;
+        else if (this.hasEnded) return;
         else await new Promise<void>((resolve) => (wake = resolve));
       }
     } finally {
@@ -209,9 +236,7 @@ export class RunHistory {
   }
 
   #moment(kind: RunEventKind, message: string): RunMoment {
-    const first = this.#finishTimes[0];
-    const last = this.#finishTimes.at(-1);
-    const rate = first !== undefined && last !== undefined && last > first ? ((this.#finishTimes.length - 1) * 1000) / (last - first) : undefined;
+    const rate = this.#rate();
     return {
       sequence: this.#kept.at(-1)?.sequence ?? 0,
       at: new Date().toISOString(),
@@ -234,6 +259,12 @@ export class RunHistory {
     };
   }
 
+  #rate(): number | undefined {
+    const first = this.#finishTimes[0];
+    const last = this.#finishTimes.at(-1);
+    return first !== undefined && last !== undefined && last > first ? ((this.#finishTimes.length - 1) * 1000) / (last - first) : undefined;
+  }
+
   /** A run that was interrupted keeps its place; one that is queued again comes last. */
   #placeInQueue(moment: RunMoment): void {
     if (moment.state === 'queued' && this.state !== 'queued' && this.state !== 'running') this.queuedAt = moment.at;
@@ -245,6 +276,10 @@ export class RunHistory {
     this.state = moment.state;
     this.phase = moment.phase;
     this.update = moment.update;
+    this.network = moment.network;
+    this.cyclePosition = moment.cyclePosition;
+    this.cycleLength = moment.cycleLength;
+    this.cycleGuidance = moment.cycleGuidance;
     this.generatorUpdates = moment.generatorUpdates;
     this.error = moment.error;
     this.updatedAt = moment.at;

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
 import { Dd2Error, type RunSpec } from '@dd2/core';
 import { z } from 'zod';
@@ -12,7 +13,7 @@ import type { ParameterStore } from './parameter-store.js';
 import type { JobQueue, QueueJob, QueueStore } from './queue/index.js';
 import type { RunEvaluations } from './run-evaluations.js';
 import { namesIn } from './run-folder.js';
-import type { RunHistory } from './run-history.js';
+import type { RunHistory, RunMoment } from './run-history.js';
 import { parseSubmission, requireFitting, specSha256, type Submission } from './submission.js';
 
 /** A run that fails, without having come any further, for a reason that may lie in its surroundings is tried so often, the second time after so long. */
@@ -55,6 +56,7 @@ export class RunManager {
   /** jobs that are being carried out */
   readonly #working = new Set<Promise<void>>();
   readonly #closing = new AbortController();
+  readonly #emitter = new EventEmitter<{ moment: [run: RunHistory, moment: RunMoment] }>().setMaxListeners(0);
 
   private constructor(readonly options: RunManagerOptions) {
     this.#host = { ...options, parameters: new Map<string, ParameterStore>(), closing: this.#closing.signal, reconcileSoon: () => void this.#reconcile() };
@@ -67,7 +69,7 @@ export class RunManager {
       try {
         const run = await ManagedRun.find(manager.#host, runId);
         if (!run) continue;
-        manager.#runs.set(runId, run);
+        manager.#add(run);
         await manager.#takeUp(run);
       } catch (error) {
         options.logger.warn({ run: runId, err: error }, 'the folder of this run cannot be read');
@@ -110,6 +112,12 @@ export class RunManager {
   /** @throws {Dd2Error} RUN_NOT_FOUND */
   find(runId: string): RunHistory {
     return this.#run(runId).history;
+  }
+
+  /** Calls `hear` with every moment of every run from now on. @returns what ends that */
+  subscribe(hear: (run: RunHistory, moment: RunMoment) => void): () => void {
+    this.#emitter.on('moment', hear);
+    return () => this.#emitter.off('moment', hear);
   }
 
   priorityOf(runId: string): number {
@@ -166,7 +174,7 @@ export class RunManager {
     const identity: Identity = { runId: `${spec.name}-${suffix}`, name: spec.name, key, createdAt: new Date().toISOString() };
     if (this.#runs.has(identity.runId)) throw new Dd2Error('RUN_CONFLICT', `there is another run ${identity.runId}`, { field: 'idempotency_key', remedy: 'Use another key' });
     const run = await ManagedRun.create(this.#host, identity, spec, place);
-    this.#runs.set(run.runId, run);
+    this.#add(run);
     await run.history.record('submitted', `run ${run.runId} was submitted`, { state: 'queued' });
     return run;
   }
@@ -266,6 +274,11 @@ export class RunManager {
     await Promise.all(this.#working);
     await this.#reconciling;
     for (const { folder } of this.#runs.values()) await folder.settled();
+  }
+
+  #add(run: ManagedRun): void {
+    this.#runs.set(run.runId, run);
+    run.history.subscribe((moment) => this.#emitter.emit('moment', run.history, moment));
   }
 
   #run(runId: string): ManagedRun {

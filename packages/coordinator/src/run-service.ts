@@ -1,28 +1,44 @@
 import { once } from 'node:events';
-import { EvaluationState, RunState as WireState, timestampFromDate, type EvaluationSchema, type Handlers, type MessageInitShape, type MessageWritable, type RunEventSchema, type RunSchema, type RunService } from '@dd2/proto';
-import { samplerName, type EvaluationRecord } from './evaluate.js';
-import type { EvaluationRequest } from './run-evaluations.js';
-import type { RunHistory, RunMoment, RunState } from './run-history.js';
+import { resolve } from 'node:path';
+import type { Handlers, MessageInitShape, MessageWritable, RunSchema, RunService } from '@dd2/proto';
+import { stringify } from 'yaml';
+import { describeCheckpoints, verifyCheckpoints } from './checkpoint-list.js';
+import type { Dispatcher } from './dispatcher.js';
+import { samplerName } from './evaluate.js';
+import type { RunExports } from './export/run-exports.js';
+import type { Cluster } from './observe/cluster.js';
+import { listWorkers } from './observe/list-workers.js';
+import type { WorkerActivity } from './observe/worker-activity.js';
+import type { RunChanges } from './run-changes.js';
+import type { RunHistory } from './run-history.js';
 import type { RunManager } from './run-manager.js';
+import { evaluationMessages, eventMessage, recordMessage, runMessage } from './run-messages.js';
+import { getRunSeries } from './series/get-run-series.js';
+import type { SeriesReader } from './series/series-reader.js';
+import { specSha256 } from './submission.js';
+import { validateSubmission } from './validate-submission.js';
 
-const wireStates: Readonly<Record<RunState, WireState>> = {
-  queued: WireState.QUEUED,
-  running: WireState.RUNNING,
-  pausing: WireState.PAUSING,
-  paused: WireState.PAUSED,
-  completed: WireState.COMPLETED,
-  failed: WireState.FAILED,
-  cancelled: WireState.CANCELLED,
-};
+/** Events in one answer, at most. */
+const MAX_EVENTS = 1_000;
+
+/** What the handlers of RunService answer from. */
+export interface RunServiceParts {
+  readonly runs: RunManager;
+  readonly changes: RunChanges;
+  readonly dispatcher: Pick<Dispatcher, 'standing'>;
+  readonly workerActivity: WorkerActivity;
+  readonly cluster: Cluster;
+  readonly series: SeriesReader;
+  readonly exports: RunExports;
+  /** folder that relative paths of run specs start from when a request names none */
+  readonly basePath: string;
+}
 
 /** RunService: what people and their tools ask of the coordinator. */
-export function runService(manager: RunManager): Handlers<typeof RunService> {
-  const message = (run: RunHistory): MessageInitShape<typeof RunSchema> => {
-    const { runId } = run.identity;
-    return runMessage(run, manager.priorityOf(runId), manager.evaluationsOf(runId).best);
-  };
+export function runService({ runs: manager, changes, dispatcher, workerActivity, cluster, exports, series, basePath }: RunServiceParts): Handlers<typeof RunService> {
+  const message = (run: RunHistory): MessageInitShape<typeof RunSchema> => runMessage(manager, run);
   return {
-    submitRun: async (request) => ({ run: message(await manager.submit(request)) }),
+    submitRun: async (request) => ({ run: message(await manager.submit({ ...request, basePath: resolve(basePath, request.basePath) })) }),
     getRun: async ({ runId }) => ({ run: message(manager.find(runId)) }),
     listRuns: async ({ states }) => ({
       runs: manager.runs.map(message).filter(({ state }) => states.length === 0 || (state !== undefined && states.includes(state))),
@@ -46,74 +62,39 @@ export function runService(manager: RunManager): Handlers<typeof RunService> {
         await send(
           stream,
           'fid' in step
-            ? { message: { case: 'evaluation', value: recordMessage(runId, step.id, step) } }
+            ? { message: { case: 'evaluation', value: recordMessage(runId, step.id, step, manager.evaluationsOf(runId).hasGrid(step.id)) } }
             : { message: { case: 'progress', value: { sampler: step.sampler, samples: 0, totalSamples: step.samples } } },
           signal,
         );
       }
     },
-    listEvaluations: async ({ runId }) => {
-      const evaluations = manager.evaluationsOf(runId);
-      const all = [...evaluations.records.map(([id, record]) => recordMessage(runId, id, record)), ...evaluations.requests.map((request) => requestMessage(runId, request, evaluations.running.has(request.id)))];
-      return { evaluations: all.sort((a, b) => (a.update ?? 0) - (b.update ?? 0)) };
+    getSampleGrid: async ({ runId, evaluationId }) => ({ png: await manager.evaluationsOf(runId).grid(evaluationId) }),
+    watchRuns: async (_request, stream, { signal }) => {
+      for await (const run of changes.watch(manager.runs, signal)) await send(stream, { run: message(run) }, signal);
     },
+    listRunEvents: async ({ runId, since, limit }) => {
+      const later = manager.find(runId).events.filter(({ sequence }) => sequence > Number(since));
+      return { events: later.slice(-(Math.min(limit, MAX_EVENTS) || MAX_EVENTS)).map(eventMessage) };
+    },
+    getRunSpec: async ({ runId }) => {
+      const { spec } = manager.find(runId);
+      return { specYaml: stringify(spec), specSha256: specSha256(spec) };
+    },
+    validateRunSpec: async (request) => validateSubmission({ ...request, basePath: resolve(basePath, request.basePath) }),
+    getRunSeries: async (request, context) => getRunSeries(series, manager.find(request.runId), request, context),
+    listCheckpoints: async ({ runId }) => ({ checkpoints: await describeCheckpoints(manager.evaluationsOf(runId)) }),
+    verifyCheckpoints: async ({ runId, update }, { signal }) => ({ verdicts: await verifyCheckpoints(manager.evaluationsOf(runId), update, signal) }),
+    exportRun: async ({ runId, ...request }, stream, { signal }) => {
+      for await (const piece of exports.stream(manager.evaluationsOf(runId), request, signal)) await send(stream, piece, signal);
+    },
+    listWorkers: async () => listWorkers(workerActivity, dispatcher),
+    getCluster: async () => cluster.message(),
+    listEvaluations: async ({ runId }) => ({ evaluations: evaluationMessages(runId, manager.evaluationsOf(runId)) }),
   };
-}
-
-function recordMessage(runId: string, evaluationId: string, { classCounts, noiseSeed, ...record }: EvaluationRecord): MessageInitShape<typeof EvaluationSchema> {
-  return { runId, evaluationId, ...record, classCounts: [...classCounts], noiseSeed: BigInt(noiseSeed), state: EvaluationState.COMPLETED };
-}
-
-function requestMessage(runId: string, request: EvaluationRequest, running: boolean): MessageInitShape<typeof EvaluationSchema> {
-  const { id: evaluationId, update, sampler, samples, noiseSeed, failed } = request;
-  return { runId, evaluationId, update, sampler, samples, noiseSeed: BigInt(noiseSeed), state: failed ? EvaluationState.FAILED : running ? EvaluationState.RUNNING : EvaluationState.QUEUED, ...(failed ? { error: failed } : {}) };
 }
 
 /** Writes a message, and waits when the reader does not keep up: what is not taken yet must not pile up here. */
 async function send<T>(stream: MessageWritable<T>, message: T, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   if (!stream.write(message) && stream.writableNeedDrain) await once(stream, 'drain', { signal });
-}
-
-function runMessage(run: RunHistory, priority: number, best: EvaluationRecord | undefined): MessageInitShape<typeof RunSchema> {
-  return {
-    priority,
-    waitingFor: run.waitingFor,
-    ...(best ? { bestFid: best.fid, bestUpdate: best.update } : {}),
-    runId: run.identity.runId,
-    name: run.identity.name,
-    state: wireStates[run.state],
-    phase: run.phase,
-    update: run.update,
-    totalUpdates: run.totalUpdates,
-    generatorUpdates: run.generatorUpdates,
-    ...(run.lastFid === undefined ? {} : { lastFid: run.lastFid }),
-    fidSamples: run.fidSamples,
-    createdAt: timestampFromDate(new Date(run.identity.createdAt)),
-    updatedAt: timestampFromDate(new Date(run.updatedAt)),
-    ...(run.error ? { error: run.error } : {}),
-  };
-}
-
-function eventMessage(moment: RunMoment): MessageInitShape<typeof RunEventSchema> {
-  return {
-    sequence: BigInt(moment.sequence),
-    at: timestampFromDate(new Date(moment.at)),
-    state: wireStates[moment.state],
-    phase: moment.phase,
-    update: moment.update,
-    totalUpdates: moment.totalUpdates,
-    cyclePosition: moment.cyclePosition,
-    cycleLength: moment.cycleLength,
-    cycleGuidance: moment.cycleGuidance,
-    generatorUpdates: moment.generatorUpdates,
-    network: moment.network,
-    workers: moment.workers,
-    message: moment.message,
-    metrics: { ...moment.metrics },
-    ...(moment.fid === undefined ? {} : { fid: moment.fid, fidSamples: moment.fidSamples ?? 0 }),
-    ...(moment.updatesPerSecond === undefined ? {} : { updatesPerSecond: moment.updatesPerSecond }),
-    ...(moment.etaSeconds === undefined ? {} : { etaSeconds: moment.etaSeconds }),
-    ...(moment.error ? { error: moment.error } : {}),
-  };
 }

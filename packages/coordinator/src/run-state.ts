@@ -31,6 +31,8 @@ export interface UpdateMetrics {
   readonly update: number;
   readonly phase: Phase;
   readonly network: Network;
+  /** when the update was over: milliseconds since the epoch */
+  readonly at: number;
   readonly cyclePosition?: number;
   readonly generatorUpdates: number;
   readonly samples: number;

@@ -68,6 +68,7 @@ export async function runUpdate(run: RunContext, plan: UpdatePlan, signal: Abort
     update: plan.update,
     phase: plan.phase,
     network: plan.network,
+    at: Date.now(),
     ...(plan.cycle ? { cyclePosition: plan.cycle.position } : {}),
     generatorUpdates: plan.generatorUpdates + (plan.phase === 'distill' && plan.network === 'generator' ? 1 : 0),
     samples: plan.batch,

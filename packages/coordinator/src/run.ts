@@ -15,7 +15,7 @@ interface RunNotices {
   update: [UpdateMetrics];
   phase: [phase: string, update: number];
   resumed: [update: number];
-  checkpoint: [update: number];
+  checkpoint: [update: number, seconds: number];
   /** updates of the whole run, known anew */
   planned: [totalUpdates: number];
   health: [message: string];
@@ -68,7 +68,7 @@ export class Run extends EventEmitter<RunNotices> {
         await folder.settled();
         await folder.verify();
       },
-      onSaved: (update) => this.emit('checkpoint', update),
+      onSaved: (update, seconds) => this.emit('checkpoint', update, seconds),
       onTrouble: (what, error) => this.emit('trouble', what, error),
     });
   }

@@ -23,12 +23,16 @@ const MAX_PRIORITY = 1_000;
 /** The run spec that was submitted, with its paths made absolute. @throws {Dd2Error} INVALID_ARGUMENT, INVALID_SPEC */
 export function parseSubmission({ specYaml, overrides, basePath, idempotencyKey: key, priority = 0 }: Submission): RunSpec {
   if (key.length > MAX_KEY_LENGTH) throw new Dd2Error('INVALID_ARGUMENT', `the key has ${key.length} characters`, { field: 'idempotency_key', remedy: `Use at most ${MAX_KEY_LENGTH}` });
-  if (overrides.length > MAX_OVERRIDES || overrides.some(({ length }) => length > MAX_OVERRIDE_LENGTH)) {
-    throw new Dd2Error('INVALID_ARGUMENT', 'there are too many overrides, or too long ones', { field: 'overrides', remedy: 'Write them into the run spec' });
-  }
+  requireFewOverrides(overrides);
   if (Math.abs(priority) > MAX_PRIORITY) throw new Dd2Error('INVALID_ARGUMENT', `${priority} is no priority`, { field: 'priority', remedy: `Use a number from -${MAX_PRIORITY} to ${MAX_PRIORITY}` });
   const spec = parseRunSpec(specYaml, overrides);
   return { ...spec, assets: isAbsolute(spec.assets) ? spec.assets : resolve(basePath, spec.assets) };
+}
+
+/** @throws {Dd2Error} INVALID_ARGUMENT */
+export function requireFewOverrides(overrides: readonly string[]): void {
+  if (overrides.length <= MAX_OVERRIDES && overrides.every(({ length }) => length <= MAX_OVERRIDE_LENGTH)) return;
+  throw new Dd2Error('INVALID_ARGUMENT', 'there are too many overrides, or too long ones', { field: 'overrides', remedy: 'Write them into the run spec' });
 }
 
 /** Identifies a spec's content, whatever its formatting. */

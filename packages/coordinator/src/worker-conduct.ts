@@ -42,6 +42,11 @@ export class WorkerConduct {
   }
 
   isAside(identity: string, now: number): boolean {
-    return now < (this.#records.get(identity)?.asideUntil ?? -Infinity);
+    return this.asideMs(identity, now) > 0;
+  }
+
+  /** For how long it is still put aside, in milliseconds; 0 when it is not. */
+  asideMs(identity: string, now: number): number {
+    return Math.max(0, (this.#records.get(identity)?.asideUntil ?? -Infinity) - now);
   }
 }

@@ -188,7 +188,7 @@ function job(more: Partial<Job> = {}): { readonly job: Job; readonly contributio
   };
 }
 
-const SIGNATURE: Job['signature'] = { metrics: [{ name: 'loss', value: 'loss' }], results: [] };
+const SIGNATURE: Job['signature'] = { name: 'program', metrics: [{ name: 'loss', value: 'loss' }], results: [] };
 const scalar: HostTensor = { dtype: 'float32', shape: [1], data: new Float32Array(1) };
 const gradient = Float32Array.from({ length: SIZE }, (_, i) => i);
 const whole = [`0-1 shard 0 ${SHARD_BYTES}`, '0-1 shard 1 40'];

@@ -26,6 +26,7 @@ import { leaseReport } from './lease-report.js';
 import type { Lease } from './lease-table.js';
 import type { LocalExchange } from './local-exchange.js';
 import { readPublished, type ParameterStore } from './parameter-store.js';
+import type { WorkerActivity } from './observe/worker-activity.js';
 import { ResultUploads } from './result-uploads.js';
 
 type ControlMessage = NonNullable<MessageInitShape<typeof ControlResponseSchema>['message']>;
@@ -55,6 +56,8 @@ export interface WorkerServiceOptions {
   readonly exchange: LocalExchange;
   readonly parametersOf: (runId: string) => ParameterStore | undefined;
   readonly logger: Logger;
+  /** hears of the sessions */
+  readonly activity?: WorkerActivity | undefined;
   /** how often a worker must be heard, and the silence after which it is given up */
   readonly heartbeat?: { readonly intervalMs: number; readonly timeoutMs: number };
   readonly onWorkers: (change: 'joined' | 'left', worker: ConnectedWorker) => void;
@@ -119,7 +122,7 @@ export class WorkerSessions {
 
   /** One worker's session, from Hello to the end of its stream. */
   async #control(stream: Parameters<Handlers<typeof WorkerService>['control']>[0], signal: AbortSignal): Promise<void> {
-    const { clusterId, dispatcher, epoch, exchange, heartbeat = HEARTBEAT, logger, onWorkers } = this.options;
+    const { activity, clusterId, dispatcher, epoch, exchange, heartbeat = HEARTBEAT, logger, onWorkers } = this.options;
     const session = randomUUID();
     const send = (message: ControlMessage): void => {
       if (!stream.destroyed && !stream.writableEnded) stream.write({ message });
@@ -147,6 +150,7 @@ export class WorkerSessions {
     try {
       for await (const { message } of messages.read()) {
         silentTicks = -Infinity; // nobody listens while a message is handled
+        activity?.heard(session);
         if (worker) await this.#handle(message, worker);
         else {
           if (message.case !== 'hello') throw new Dd2Error('PROTOCOL', 'a session starts with Hello', { field: 'message' });
@@ -163,6 +167,7 @@ export class WorkerSessions {
               localExchange: { folder: exchange.folder, probe: exchange.probe, token: exchange.token },
             },
           });
+          activity?.joined(session, worker.hello); // before it gets a lease
           const { capacity, pool, workerId, name } = worker.hello;
           const traits = { capacity: Math.min(MAX_CAPACITY, Math.max(1, capacity)), execution: executionKind(worker.hello), pool, identity: workerId };
           dispatcher.join(session, traits, {
@@ -184,6 +189,7 @@ export class WorkerSessions {
       this.#sessions.delete(session);
       this.#workers.delete(session);
       dispatcher.leave(session);
+      activity?.left(session);
       if (worker) onWorkers('left', worker);
       await exchange.removeGradientOf(session).catch((error: unknown) => logger.warn({ session, err: error }, 'the gradient file of a session could not be removed'));
     }
@@ -229,6 +235,7 @@ export class WorkerSessions {
     for (const other of this.#workers.values()) {
       if (other.hello.workerId !== hello.workerId) continue;
       this.options.dispatcher.leave(other.session);
+      this.options.activity?.left(other.session);
       this.#sessions.get(other.session)?.replace();
     }
     const worker = { session, hello };

@@ -48,6 +48,8 @@ export class QueueStore extends EventEmitter<{ up: [] }> {
   /** looks in a row that failed, and those among them that failed though the store could be reached */
   #failures = 0;
   #unusable = 0;
+  /** when the first of those was */
+  #unusableSince: number | undefined;
   /** calls that failed: what was looked at before proves nothing any more */
   #suspicions = 0;
   #wake: () => void = () => undefined;
@@ -83,6 +85,11 @@ export class QueueStore extends EventEmitter<{ up: [] }> {
 
   get state(): 'up' | 'down' {
     return this.#state;
+  }
+
+  /** Milliseconds for which the store could be reached, and yet no job was taken from it. */
+  get stuckMs(): number {
+    return this.#unusableSince === undefined ? 0 : performance.now() - this.#unusableSince;
   }
 
   /** The jobs of one kind, processed from now on. */
@@ -138,7 +145,10 @@ export class QueueStore extends EventEmitter<{ up: [] }> {
 
   /** @throws when the store cannot be reached, or when jobs are not taken from it */
   async #look(): Promise<void> {
-    await this.#backend.connect();
+    await this.#backend.connect().catch((thrown: unknown) => {
+      this.#unusableSince = undefined; // it is away: that is another matter
+      throw thrown;
+    });
     if (this.#state === 'up') {
       for (const consumer of this.#consumers) await consumer.look();
       return;
@@ -147,7 +157,9 @@ export class QueueStore extends EventEmitter<{ up: [] }> {
       await bounded('take over the jobs of former coordinators', adoptFormerJobs(NAMES, this.#epoch, (name) => this.#backend.queue(name)), ADOPTION_TIMEOUT_MS);
       for (const consumer of this.#consumers) await consumer.revive();
       this.#unusable = 0;
+      this.#unusableSince = undefined;
     } catch (thrown) {
+      this.#unusableSince ??= performance.now();
       if (++this.#unusable % REPAIR_AFTER === 0) await this.#backend.repair();
       throw thrown;
     }
