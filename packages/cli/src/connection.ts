@@ -53,18 +53,20 @@ export function clientCommand(name: string): Command {
  * @throws {Dd2Error} INVALID_ARGUMENT for files that cannot be used, and for a token that would cross a network in plain text
  */
 export function connect(kind: TokenKind, address: string, options: ConnectionOptions, watch?: TlsWatch): Pick<ClientOptions, 'tls' | 'token'> {
-  const local = isLoopback(hostOf(address));
-  const safe = local || options.certs !== undefined || options.insecure === true;
-  const token = (): string | undefined => {
-    const found = findToken(kind, options, local);
-    if (found === undefined || safe) return found;
-    throw new Dd2Error('INVALID_ARGUMENT', `the token would cross the network to ${address} in plain text`, {
-      field: '--certs',
-      remedy: 'Name a folder with certificates (`dd2 certs init` makes one), or say --insecure',
-    });
-  };
+  const token = (): string | undefined => tokenFor(kind, address, options);
   token();
   return { token, tls: options.certs === undefined ? undefined : TlsCertificates.load(clientCertificates(options.certs), watch) };
+}
+
+/** The token to show at an address, host:port, if one is known. @throws {Dd2Error} INVALID_ARGUMENT, as `connect` does */
+export function tokenFor(kind: TokenKind, address: string, options: ConnectionOptions): string | undefined {
+  const local = isLoopback(hostOf(address));
+  const found = findToken(kind, options, local);
+  if (found === undefined || local || options.certs !== undefined || options.insecure === true) return found;
+  throw new Dd2Error('INVALID_ARGUMENT', `the token would cross the network to ${address} in plain text`, {
+    field: '--certs',
+    remedy: 'Name a folder with certificates (`dd2 certs init` makes one), or say --insecure',
+  });
 }
 
 /** The same for the coordinator of a data folder, whatever the environment says about others. */
@@ -74,7 +76,7 @@ export function connectLocal(kind: TokenKind, dataDir: string, certs?: string): 
 
 /** What the environment says about coordinators elsewhere is not meant for the processes of a cluster on this machine. */
 export function withoutConnection(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const { DD2_TOKEN: _token, DD2_TOKEN_FILE: _file, DD2_CERTS: _certs, DD2_JOIN_TOKEN_FILE: _join, DD2_API_TOKEN_FILE: _api, ...others } = environment;
+  const { DD2_TOKEN: _token, DD2_TOKEN_FILE: _file, DD2_CERTS: _certs, DD2_JOIN_TOKEN_FILE: _join, DD2_API_TOKEN_FILE: _api, DD2_METRICS_TOKEN_FILE: _metrics, ...others } = environment;
   return others;
 }
 

@@ -1,5 +1,4 @@
 import path from 'node:path';
-import { openBundle } from '@dd2/assets';
 import { Dd2Error } from '@dd2/core';
 import type { CallOptions, Run } from '@dd2/proto';
 import type { LocalCluster } from './cluster/local-cluster.js';
@@ -19,8 +18,8 @@ export interface DistilOptions {
 
 /** Looks for the assets that a spec names, before anything is started. @throws {Dd2Error} ASSET_MISSING, ASSET_CORRUPT, INVALID_SPEC for a spec that they cannot serve */
 export async function requireAssets({ spec, folder }: SpecFile): Promise<void> {
+  const [{ openBundle }, { requireFitting }] = await Promise.all([import('@dd2/assets'), import('@dd2/coordinator')]);
   const { manifest } = await openBundle(path.resolve(folder, spec.assets));
-  const { requireFitting } = await import('@dd2/coordinator');
   requireFitting(spec, manifest.model);
 }
 

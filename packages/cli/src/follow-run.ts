@@ -1,8 +1,11 @@
 import { Dd2Error } from '@dd2/core';
-import { fromErrorDetail, fromStatus, RunState, type Run, type RunEvent } from '@dd2/proto';
+import { fromErrorDetail, RunState, type Run } from '@dd2/proto';
+import { ENDED } from './exit-codes.js';
 import type { LiveOutput } from './render/live-output.js';
 import { RunView } from './render/run-view.js';
-import type { RunClient } from './run-client.js';
+import { dateOf } from './render/time.js';
+import { findRun, type RunClient } from './run-client.js';
+import { runEvents } from './run-events.js';
 
 export interface FollowOptions {
   readonly output: LiveOutput;
@@ -22,43 +25,30 @@ export const SUBMITTED = 1n;
  * @returns the run as it ended
  * @throws {Dd2Error} CANCELLED when `signal` aborts, UNAVAILABLE when the coordinator stays away
  */
-export async function followRun(client: RunClient, runId: string, { output, shownFrom, since = 0n, signal }: FollowOptions): Promise<Run> {
+export async function followRun(client: RunClient, runId: string, { output, shownFrom, since, signal }: FollowOptions): Promise<Run> {
   const view = new RunView();
-  let last = since;
+  const onLost = (reason: string): void => output.line(`connection lost (${reason}); trying again`);
   try {
-    for (let lost = false; ; lost = true) {
-      if (lost) await client.ready(60_000);
-      try {
-        for await (const { event } of client.watchRun({ runId, since: last }, { signal })) {
-          if (event === undefined) continue;
-          last = event.sequence;
-          if (shownFrom !== undefined && toDate(event) < shownFrom) continue;
-          const { lines, status } = view.take(event);
-          for (const line of lines) output.line(line);
-          output.status(status);
-        }
-        break;
-      } catch (thrown) {
-        if (signal?.aborted === true) throw new Dd2Error('CANCELLED', 'no longer watching', { cause: thrown });
-        const error = fromStatus(thrown);
-        if (!error.retryable) throw error;
-        output.line(`connection lost (${error.message}); trying again`);
-      }
+    for await (const event of runEvents(client, runId, { since, signal, onLost })) {
+      if (shownFrom !== undefined && event.at !== undefined && dateOf(event.at) < shownFrom) continue;
+      const { lines, status } = view.take(event);
+      for (const line of lines) output.line(line);
+      output.status(status);
     }
   } finally {
     output.clear();
   }
-  const { run } = await client.getRun({ runId });
-  if (run === undefined) throw new Dd2Error('PROTOCOL', 'the coordinator answered without the run', { details: { run: runId } });
-  return run;
+  return findRun(client, runId);
 }
 
-/** @throws {Dd2Error} what a run failed with, or CANCELLED; returns for one that is done or paused */
-export function requireNotFailed(run: Run): void {
-  if (run.state === RunState.FAILED) throw run.error ? fromErrorDetail(run.error) : new Dd2Error('RUN_FAILED', `run ${run.runId} failed`);
-  if (run.state === RunState.CANCELLED) throw new Dd2Error('CANCELLED', `run ${run.runId} was cancelled`);
-}
-
-function toDate({ at }: RunEvent): Date {
-  return new Date(at === undefined ? 0 : Number(at.seconds) * 1_000 + at.nanos / 1e6);
+/**
+ * Returns for a run that is done or paused.
+ * @throws {Dd2Error} what a run failed with, or CANCELLED; its detail `ended` says that it is how a run ended
+ */
+export function requireNotFailed({ runId, state, error }: Run): void {
+  if (state === RunState.CANCELLED) throw new Dd2Error('CANCELLED', `run ${runId} was cancelled`, { details: { run: runId, [ENDED]: 'cancelled' } });
+  if (state !== RunState.FAILED) return;
+  const details = { run: runId, [ENDED]: 'failed' };
+  if (error === undefined) throw new Dd2Error('RUN_FAILED', `run ${runId} failed`, { details });
+  throw fromErrorDetail(error, details);
 }

@@ -1,8 +1,11 @@
-import { runCommandLine } from './program.js';
+import { endWithReader, leaveQuietly } from './closed-pipe.js';
+import { runCommandLine, wantsJson } from './program.js';
 import { reportError } from './report-error.js';
 
+endWithReader(process.stdout, leaveQuietly);
 try {
   await runCommandLine();
 } catch (thrown) {
-  process.exitCode = reportError(thrown, process.argv.includes('--verbose'));
+  const { argv } = process;
+  process.exitCode = reportError(thrown, { verbose: argv.includes('--verbose'), json: wantsJson(argv.slice(2)) });
 }

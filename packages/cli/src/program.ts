@@ -1,8 +1,13 @@
 import { Command, CommanderError } from 'commander';
 import { Dd2Error } from '@dd2/core';
+import { completionCommand } from './commands/completion.js';
+import { doctorCommand } from './commands/doctor.js';
+import { helpCommand } from './commands/help.js';
 import { chaosCommand } from './commands/chaos.js';
 import { certsCommand } from './commands/certs.js';
+import { checkpointCommand } from './commands/checkpoint.js';
 import { coordinatorCommand } from './commands/coordinator.js';
+import { dashboardCommand } from './commands/dashboard.js';
 import { evaluateCommand } from './commands/evaluate.js';
 import { prepareCommand } from './commands/prepare.js';
 import { quickstartCommand } from './commands/quickstart.js';
@@ -11,6 +16,7 @@ import { sampleCommand } from './commands/sample.js';
 import { trainCommand } from './commands/train.js';
 import { upCommand } from './commands/up.js';
 import { workerCommand } from './commands/worker.js';
+import { COMPLETE } from './completion/scripts.js';
 import { ownVersion } from './versions.js';
 
 /**
@@ -22,25 +28,45 @@ export function createProgram(): Command {
     .description('Distilled Decoding 2: turns an image auto-regressive teacher into a one-step generator, on one machine or a cluster.')
     .version(ownVersion())
     .option('--verbose', 'more detail, and stacks of errors')
-    .configureHelp({ showGlobalOptions: false });
+    .configureHelp({ showGlobalOptions: false })
+    .helpCommand(false)
+    .addHelpText(
+      'after',
+      `
+Exit codes: 0 done, 1 error, 2 wrong command line or run spec, 3 not found, 4 not let in, 5 nobody answers, 6 conflict, 7 the run failed,
+8 damaged file, 9 not possible here, 130 interrupted; \`dd2 help exit-codes\` tells more. With --json, errors are JSON on stderr.
+
+Examples:
+  dd2 doctor
+  dd2 train configs/mnist.yaml --workers 2
+  dd2 run list --json`,
+    );
   for (const command of [
     quickstartCommand(),
     trainCommand(),
     upCommand(),
     coordinatorCommand(),
+    dashboardCommand(),
     workerCommand(),
     runCommand(),
+    checkpointCommand(),
     evaluateCommand(),
     sampleCommand(),
     prepareCommand(),
     certsCommand(),
     chaosCommand(),
+    doctorCommand(),
+    completionCommand(),
+    helpCommand(),
   ]) {
     program.addCommand(command);
   }
   throwMisuse(program, program.name());
   return program;
 }
+
+/** As the exit code of INVALID_ARGUMENT. */
+const MISUSED = 2;
 
 /** A command line that cannot be understood is thrown, as every other error is, instead of being printed. */
 function throwMisuse(command: Command, name: string): void {
@@ -53,12 +79,26 @@ function throwMisuse(command: Command, name: string): void {
   for (const subcommand of command.commands) throwMisuse(subcommand, `${name} ${subcommand.name()}`);
 }
 
-/** Runs a command line. */
+/** Runs a command line; or completes one, for a shell. */
 export async function runCommandLine(): Promise<void> {
+  const [first, ...words] = process.argv.slice(2);
+  if (first === COMPLETE) {
+    const [{ complete, formatCompletion }, { findRunIds }] = await Promise.all([import('./completion/candidates.js'), import('./completion/run-ids.js')]);
+    process.stdout.write(formatCompletion(await complete(createProgram(), words, findRunIds)));
+    return;
+  }
   try {
     await createProgram().parseAsync();
   } catch (thrown) {
     if (!(thrown instanceof CommanderError)) throw thrown;
-    process.exitCode = thrown.exitCode;
+    // Commander counts a missing subcommand as 1.
+    process.exitCode = thrown.exitCode === 0 ? 0 : MISUSED;
   }
+}
+
+/** Whether a command line asks its command for JSON. Its error is JSON then, too, even when the rest of it makes no sense. */
+export function wantsJson(words: readonly string[]): boolean {
+  let command = createProgram();
+  for (const word of words) command = command.commands.find((subcommand) => subcommand.name() === word) ?? command;
+  return words.includes('--json') && command.options.some(({ long, required }) => long === '--json' && !required);
 }

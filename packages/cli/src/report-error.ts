@@ -1,21 +1,35 @@
+import { errorCodes, type Dd2Error } from '@dd2/core';
 import { fromStatus } from '@dd2/proto';
 import type { WorkerFailure } from './cluster/worker-supervisor.js';
+import { exitCodeOf } from './exit-codes.js';
+import { printable } from './render/text.js';
 
-/** A clean stop that a signal asked for, as shells count it. */
-export const INTERRUPTED = 130;
+export interface ReportOptions {
+  /** print stacks of the error and its causes too */
+  readonly verbose: boolean;
+  /** one JSON object instead of a line for people */
+  readonly json?: boolean;
+  readonly write?: (text: string) => void;
+}
 
 /**
  * Prints `error CODE: message` on stderr, with the stack and the causes when asked to. A process with a supervisor tells that
  * one instead, which decides by the code whether starting again can help. Returns the exit code.
  */
-export function reportError(thrown: unknown, verbose: boolean, write: (text: string) => void = (text) => process.stderr.write(text)): number {
+export function reportError(thrown: unknown, { verbose, json = false, write = (text) => process.stderr.write(text) }: ReportOptions): number {
   const error = fromStatus(thrown);
   if (process.connected) tellSupervisor({ code: error.code, message: error.message });
-  else write(`error ${error.code}: ${error.message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
+  else write(json ? `${JSON.stringify({ error: plainError(error) })}\n` : `error ${error.code}: ${printable(error.message)}\n`);
   if (verbose) {
     for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) write(`${cause.stack ?? cause.message}\n`);
-  } else if (error.code === 'INTERNAL') write('Run it again with --verbose to see where it comes from.\n');
-  return 1;
+  } else if (error.code === 'INTERNAL' && !json) write('Run it again with --verbose to see where it comes from.\n');
+  return exitCodeOf(error);
+}
+
+/** An error for JSON, as REST has it. */
+export function plainError(error: Dd2Error): object {
+  const { code, message, field = '', remedy = '' } = error;
+  return { code, message, field, remedy, retryable: errorCodes[code].retryable };
 }
 
 /** The open channel would keep this process alive. */

@@ -1,5 +1,5 @@
 import { Dd2Error } from '@dd2/core';
-import { createClient, RunService, type ServiceClient } from '@dd2/proto';
+import { createClient, fromStatus, RunService, type Run, type ServiceClient } from '@dd2/proto';
 import { connect, type ServerOptions } from './connection.js';
 
 export type RunClient = ServiceClient<typeof RunService>;
@@ -15,6 +15,24 @@ export async function withRunClient<T>(options: ServerOptions, use: (client: Run
     return await use(client);
   } finally {
     client.close();
+  }
+}
+
+/** @throws {Dd2Error} RUN_NOT_FOUND */
+export async function findRun(client: RunClient, runId: string): Promise<Run> {
+  const { run } = await client.getRun({ runId });
+  if (run === undefined) throw new Dd2Error('PROTOCOL', 'the coordinator answered without the run', { details: { run: runId } });
+  return run;
+}
+
+/** What an answer may lack because the coordinator is of an earlier version; undefined then. */
+export async function ifKnown<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (thrown) {
+    const { code } = fromStatus(thrown);
+    if (code === 'UNSUPPORTED_OPERATION' || code === 'PROTOCOL') return undefined;
+    throw thrown;
   }
 }
 

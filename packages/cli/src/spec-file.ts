@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import path from 'node:path';
 import { Dd2Error, parseRunSpec, type RunSpec } from '@dd2/core';
 
@@ -14,11 +14,22 @@ export interface SpecFile {
   readonly folder: string;
 }
 
+/** Names standard input where a run spec is asked for. */
+export const STDIN = '-';
+
+/** More than any run spec has; who validates it says how much that may be. */
+const MAX_BYTES = 1 << 20;
+
 /** @throws {Dd2Error} INVALID_SPEC for a file that cannot be read or does not validate */
 export function readSpecFile(file: string, overrides: readonly string[] = []): SpecFile {
-  let text: string;
+  const { text, folder } = readSpecText(file);
+  return { spec: parseRunSpec(text, overrides), text, overrides, folder };
+}
+
+/** A run spec that is not validated yet. @throws {Dd2Error} INVALID_SPEC for a file that cannot be read */
+export function readSpecText(file: string): Pick<SpecFile, 'text' | 'folder'> {
   try {
-    text = readFileSync(file, 'utf8');
+    return file === STDIN ? { text: readAll(0), folder: process.cwd() } : { text: readFile(file), folder: path.dirname(path.resolve(file)) };
   } catch (cause) {
     throw new Dd2Error('INVALID_SPEC', `the run spec cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, {
       field: file,
@@ -26,7 +37,23 @@ export function readSpecFile(file: string, overrides: readonly string[] = []): S
       cause,
     });
   }
-  return { spec: parseRunSpec(text, overrides), text, overrides, folder: path.dirname(path.resolve(file)) };
+}
+
+function readFile(file: string): string {
+  const opened = openSync(file, 'r');
+  try {
+    return readAll(opened);
+  } finally {
+    closeSync(opened);
+  }
+}
+
+/** A device or a pipe may never end: what is too large for a run spec is not read to its end. */
+function readAll(file: number): string {
+  const bytes = Buffer.alloc(MAX_BYTES);
+  let length = 0;
+  for (let read = -1; read !== 0 && length < bytes.length; length += read) read = readSync(file, bytes, length, bytes.length - length, null);
+  return bytes.toString('utf8', 0, length);
 }
 
 /**

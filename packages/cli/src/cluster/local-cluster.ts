@@ -1,9 +1,10 @@
-import type { Coordinator } from '@dd2/coordinator';
+import type { Coordinator, HttpOptions } from '@dd2/coordinator';
 import type { RunSpec } from '@dd2/core';
 import { createClient, hostOf, joinAddress, RunService, type ClientOptions } from '@dd2/proto';
 import { serverCertificates } from '../certs/folder.js';
 import { connectLocal } from '../connection.js';
 import type { QueueSettings } from '../options.js';
+import { pageLink } from '../page.js';
 import { commandLogger } from '../process-logger.js';
 import type { LiveOutput } from '../render/live-output.js';
 import type { RunClient } from '../run-client.js';
@@ -20,6 +21,8 @@ export interface LocalClusterOptions {
   readonly host?: string;
   /** 0, the default, picks a free port */
   readonly port?: number;
+  /** page and HTTP API; there are none without */
+  readonly http?: HttpOptions | undefined;
   /** folder with certificates for TLS */
   readonly certs?: string | undefined;
   /** allows to listen on a network without TLS */
@@ -55,17 +58,18 @@ export class LocalCluster {
     private readonly workers: WorkerSupervisor,
     /** aborted, with the error as its reason, when workers cannot run on this machine, or another coordinator has taken the data folder over */
     readonly failed: AbortSignal,
-    connection: ClientOptions,
+    private readonly connection: ClientOptions,
+    private readonly options: Pick<LocalClusterOptions, 'output' | 'dataDir'>,
   ) {
     this.client = createClient(RunService, dialled(coordinator.address), connection);
   }
 
   static async start(options: LocalClusterOptions): Promise<LocalCluster> {
-    const { dataDir, host = '127.0.0.1', port = 0, certs, insecure = false, queue, resumeRuns, output, verbose, execution, teacherWorkers = 0, teacherExecution = execution } = options;
+    const { dataDir, host = '127.0.0.1', port = 0, http, certs, insecure = false, queue, resumeRuns, output, verbose, execution, teacherWorkers = 0, teacherExecution = execution } = options;
     for (const needed of new Set(teacherWorkers > 0 ? [execution, teacherExecution] : [execution])) await requireProvider(needed);
     const access = { tls: certs === undefined ? undefined : serverCertificates(certs), insecure };
     const { Coordinator } = await import('@dd2/coordinator');
-    const coordinator = await Coordinator.start({ dataDir, host, port, access, ...queue, resumeRuns, logger: commandLogger(output, verbose) });
+    const coordinator = await Coordinator.start({ dataDir, host, port, http, access, ...queue, resumeRuns, logger: commandLogger(output, verbose) });
     const failure = new AbortController();
     const workers = new WorkerSupervisor({
       count: options.workers + teacherWorkers,
@@ -77,7 +81,7 @@ export class LocalCluster {
       onRestart: (name, reason, delayMs) => output.line(`${name} ended (${reason}); starting it again in ${delayMs / 1_000} s`),
       onFatal: (error) => failure.abort(error),
     });
-    const cluster = new LocalCluster(coordinator, workers, AbortSignal.any([failure.signal, coordinator.lost]), connectLocal('api', dataDir, certs));
+    const cluster = new LocalCluster(coordinator, workers, AbortSignal.any([failure.signal, coordinator.lost]), connectLocal('api', dataDir, certs), options);
     // Certificates that are not for this machine would keep the workers out without a word.
     if (certs !== undefined) {
       await cluster.client.ready(READY_MS).catch(async (thrown: unknown) => {
@@ -91,6 +95,21 @@ export class LocalCluster {
   /** `host:port` */
   get address(): string {
     return this.coordinator.address;
+  }
+
+  /**
+   * Says where the page is; nothing without one. People at a terminal get a link that logs in; anything else may be a log, which
+   * holds no token.
+   */
+  showPage(): void {
+    const { httpUrl } = this.coordinator;
+    if (httpUrl === undefined) return;
+    const { output, dataDir } = this.options;
+    const { protocol, host } = new URL(httpUrl);
+    const url = `${protocol}//${dialled(host)}`;
+    const { token } = this.connection;
+    const shown = typeof token === 'function' ? token() : token;
+    output.line(output.isTerminal ? `page at ${pageLink(url, shown)}` : `page at ${url} (\`dd2 dashboard --http ${url} --data-dir ${dataDir}\` prints a link that logs in)`);
   }
 
   /** Ends everything; runs that are not done are checkpointed, and left for the next coordinator. */

@@ -12,7 +12,7 @@ import { listenForInterrupt } from '../cluster/interrupt.js';
 import { requireAssets } from '../distil.js';
 import { positiveNumber, setOption, wholeNumber } from '../options.js';
 import { LiveOutput } from '../render/live-output.js';
-import { INTERRUPTED } from '../report-error.js';
+import { INTERRUPTED } from '../exit-codes.js';
 import { readSpecFile } from '../spec-file.js';
 
 interface ChaosOptions {

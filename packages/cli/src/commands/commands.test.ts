@@ -1,11 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createProgram } from '../program.js';
+import { Dd2Error, type ErrorCode } from '@dd2/core';
+import { exitCodeOf } from '../exit-codes.js';
+import { createProgram, wantsJson } from '../program.js';
 
 const root = path.resolve(import.meta.dirname, '../../../..');
 const mnist = path.join(root, 'configs/mnist.yaml');
@@ -52,17 +54,23 @@ describe('dd2', () => {
     ['a queue store that is none, without its password', ['up', '--redis-url', 'http://user:secret@localhost'], /^error INVALID_ARGUMENT: (?!.*secret).*\(--redis-url\)\. .*redis:\/\/HOST:PORT.*\n$/],
     ['a target that chaos does not know', ['chaos', '--targets', 'worker,network'], /^error INVALID_ARGUMENT: .*Targets are worker, coordinator, store.*\n$/],
     ['a mean time of nothing', ['chaos', '--mtbf', '0'], /^error INVALID_ARGUMENT: .*above 0.*\n$/],
-  ])('reports %s, exits with 1 and leaves nothing behind', async (_what, args, message) => {
+    ['a worker without a coordinator', ['worker'], /^error INVALID_ARGUMENT: required option '--coordinator <host:port>' not specified.*`dd2 worker --help`.*\n$/],
+    ['a state that no run has', ['run', 'list', '--state', 'done'], /^error INVALID_ARGUMENT: there is no state "done" \(--state\)\. Use queued, .*\n$/],
+    ['a shell that is none of those', ['completion', 'tcsh'], /^error INVALID_ARGUMENT: .*bash, zsh, fish.*\n$/],
+    ['help for what is not there', ['help', 'run', 'stop'], /^error INVALID_ARGUMENT: there is no command "run stop"\. .*\n$/],
+  ])('reports %s, with the exit code of the error, and leaves nothing behind', async (_what, args, message) => {
     const { code, stdout, stderr } = await dd2(...args);
     expect(stderr).toMatch(message);
-    expect([code, stdout]).toEqual([1, '']);
+    const errorCode = /^error (\w+):/.exec(stderr)?.[1] as ErrorCode;
+    expect([code, stdout]).toEqual([exitCodeOf(new Dd2Error(errorCode, '')), '']);
+    expect([2, 3]).toContain(code);
     expect(await readdir(folder)).toEqual([]);
   });
 
   it('refuses to strike a store that this machine does not have', async () => {
     const { code, stderr } = await dd2WithPath('', 'chaos', '--targets', 'store,worker');
     expect(stderr).toMatch(/^error INVALID_ARGUMENT: .*redis-server.*\(--targets\)\. Install it.*--targets worker,coordinator\n$/);
-    expect(code).toBe(1);
+    expect(code).toBe(2);
   });
 
   it('shows help that is asked for, and the commands where one is missing', async () => {
@@ -70,7 +78,7 @@ describe('dd2', () => {
     expect([asked.code, asked.stderr]).toEqual([0, '']);
     expect(asked.stdout).toContain('--state');
     const missing = await dd2('run');
-    expect([missing.code, missing.stdout]).toEqual([1, '']);
+    expect([missing.code, missing.stdout]).toEqual([2, '']);
     expect(missing.stderr).toContain('resume');
     expect((await dd2('--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
@@ -80,12 +88,73 @@ describe('dd2', () => {
     await writeFile(file, 'name: [mnist');
     const { code, stderr } = await dd2('train', file);
     expect(stderr).toMatch(/^error INVALID_SPEC: the run spec is not valid YAML/);
-    expect([code, existsSync(path.join(folder, '.dd2'))]).toEqual([1, false]);
+    expect([code, existsSync(path.join(folder, '.dd2'))]).toEqual([2, false]);
     await rm(file);
   });
 
   it('says that no coordinator answers', async () => {
     const { code, stderr } = await dd2('run', 'list', '--server', '127.0.0.1:1');
-    expect([code, stderr]).toEqual([1, 'error UNAVAILABLE: no coordinator answers at 127.0.0.1:1. Start one with `dd2 up`, or name another with --server\n']);
+    expect([code, stderr]).toEqual([5, 'error UNAVAILABLE: no coordinator answers at 127.0.0.1:1. Start one with `dd2 up`, or name another with --server\n']);
+  });
+
+  it('reports to programs in JSON, whatever is wrong', async () => {
+    for (const [args, code, exitCode] of [
+      [['run', 'list', '--json', '--all'], 'INVALID_ARGUMENT', 2],
+      [['run', 'show', '--json', '--server', '127.0.0.1:1', 'x'], 'UNAVAILABLE', 5],
+    ] as const) {
+      const result = await dd2(...args);
+      expect([result.code, result.stdout]).toEqual([exitCode, '']);
+      expect(JSON.parse(result.stderr)).toMatchObject({ error: { code, retryable: code === 'UNAVAILABLE' } });
+    }
+    // Here it names a file, and people read the error.
+    expect(wantsJson(['chaos', '--json', 'a.json'])).toBe(false);
+    expect(wantsJson(['run', 'list', '--json'])).toBe(true);
+    expect(wantsJson(['run', 'list'])).toBe(false);
+  });
+
+  it('tells what exit codes mean', async () => {
+    const { code, stdout } = await dd2('help', 'exit-codes');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^ +5 .*trying again.*\n.*UNAVAILABLE/m);
+    expect((await dd2('help', 'run', 'list')).stdout).toContain('--sort');
+  });
+
+  describe('run validate', () => {
+    const spec = async (change: (text: string) => string): Promise<string> => {
+      const file = path.join(folder, 'spec.yaml');
+      await writeFile(file, change(await readFile(mnist, 'utf8')));
+      return file;
+    };
+
+    it('finds nothing wrong with a good one', async () => {
+      expect(await dd2('run', 'validate', mnist)).toEqual({ code: 0, stdout: `${mnist}: a run spec of 3,600 updates, nothing is wrong with it\n`, stderr: '' });
+    });
+
+    it('prints every problem, with its line', async () => {
+      const file = await spec((text) => text.replace(/^seed: .*$/m, 'seed: -1').replace(/^( +)microBatches: .*$/m, '$1microBatchez: 2'));
+      const lines = (await readFile(file, 'utf8')).split('\n');
+      const { code, stdout } = await dd2('run', 'validate', file);
+      expect(code).toBe(2);
+      expect(stdout).toContain(`${file}:${lines.indexOf('seed: -1') + 1}: `);
+      expect(stdout).toContain(`${file}:${lines.findIndex((line) => line.includes('microBatchez')) + 1}: unknown field "microBatchez" (phases.tune.microBatchez). Remove it`);
+      const json = JSON.parse((await dd2('run', 'validate', file, '--json')).stdout) as { valid: boolean; problems: { field: string; line: number }[] };
+      expect(json.valid).toBe(false);
+      expect(json.problems.map(({ field }) => field)).toEqual(expect.arrayContaining(['seed', 'phases.tune.microBatchez']));
+      await rm(file);
+    });
+
+    it('reads standard input, to a limit', async () => {
+      const piped = async (input: string) => {
+        const child = spawn(process.execPath, [path.join(root, 'packages/cli/bin/dd2.mjs'), 'run', 'validate', '-'], { cwd: folder, stdio: ['pipe', 'pipe', 'inherit'] });
+        let stdout = '';
+        child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
+        child.stdin.on('error', () => undefined);
+        child.stdin.end(input);
+        const [code] = (await once(child, 'close')) as [number];
+        return { code, stdout };
+      };
+      expect(await piped(await readFile(mnist, 'utf8'))).toEqual({ code: 0, stdout: expect.stringContaining('<stdin>: a run spec') as string });
+      expect(await piped('x: '.repeat(1_000_000))).toEqual({ code: 2, stdout: expect.stringMatching(/larger than 65536 bytes/) as string });
+    });
   });
 });

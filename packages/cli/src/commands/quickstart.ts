@@ -1,7 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openBundle, readReference } from '@dd2/assets';
 import { RunState, type Evaluation } from '@dd2/proto';
 import { Command } from 'commander';
 import { listenForInterrupt } from '../cluster/interrupt.js';
@@ -11,12 +10,13 @@ import { evaluateRun } from '../evaluate-run.js';
 import { setOption, wholeNumber, workersFor } from '../options.js';
 import { endOf, makeReport, renderReport } from '../quickstart/report.js';
 import { readEvaluation, readRunRecords } from '../quickstart/run-records.js';
+import { httpOptions, httpPortOption, noHttpOption, type PageSettings } from '../page.js';
 import { LiveOutput } from '../render/live-output.js';
-import { INTERRUPTED } from '../report-error.js';
+import { INTERRUPTED } from '../exit-codes.js';
 import { readSpecFile, type SpecFile } from '../spec-file.js';
 import { writeImage } from './sample.js';
 
-interface QuickstartOptions {
+interface QuickstartOptions extends PageSettings {
   readonly config: string;
   readonly dataDir: string;
   readonly workers: number;
@@ -32,6 +32,8 @@ export function quickstartCommand(): Command {
     .option('--config <spec>', 'run spec (YAML)', defaultConfig)
     .option('--data-dir <folder>', 'holds the run, report.json and samples.png', '.dd2/quickstart')
     .option('--workers <number>', 'worker processes', wholeNumber(1), 2)
+    .addOption(httpPortOption('none'))
+    .addOption(noHttpOption())
     .addOption(setOption())
     .addHelpText('after', '\nPaused with Ctrl-C it goes on where it was.\n\nExample:\n  dd2 quickstart --config configs/mnist-pure.yaml --data-dir .dd2/pure --set seed=1')
     .action(async (options: QuickstartOptions, command: Command) => {
@@ -40,7 +42,8 @@ export function quickstartCommand(): Command {
       await requireAssets(specFile);
       const output = new LiveOutput(process.stdout);
       const interrupt = listenForInterrupt(() => process.exit(INTERRUPTED));
-      const cluster = await LocalCluster.start({ dataDir: options.dataDir, ...workersFor(specFile.spec, options), resumeRuns: false, output, verbose });
+      const cluster = await LocalCluster.start({ dataDir: options.dataDir, ...workersFor(specFile.spec, options), http: options.httpPort === undefined ? undefined : httpOptions(options), resumeRuns: false, output, verbose });
+      cluster.showPage();
       let closed = false;
       try {
         const { runId, state } = await distil(cluster, { specFile, output, interrupted: interrupt.signal });
@@ -74,6 +77,7 @@ export function quickstartCommand(): Command {
 
 /** The references, the generator of the last checkpoint, and its combinations with the teacher. */
 async function measureAll(cluster: LocalCluster, runId: string, specFile: SpecFile, output: LiveOutput, signal: AbortSignal): Promise<Evaluation[]> {
+  const { openBundle, readReference } = await import('@dd2/assets');
   const { count } = await readReference(await openBundle(path.resolve(specFile.folder, specFile.spec.assets)));
   const multiStep = specFile.spec.evaluation.multiStep.map((keep) => `multi-step-${keep}`);
   return [

@@ -4,12 +4,13 @@ import { listenForInterrupt } from '../cluster/interrupt.js';
 import { LocalCluster } from '../cluster/local-cluster.js';
 import { distil, requireAssets } from '../distil.js';
 import { providerOption, setOption, teacherWorkersOption, wholeNumber, workersFor, type Provider } from '../options.js';
+import { httpOptions, httpPortOption, noHttpOption, USUAL_PORT, type PageSettings } from '../page.js';
 import { LiveOutput } from '../render/live-output.js';
 import { describeOutcome } from '../render/run-outcome.js';
-import { INTERRUPTED } from '../report-error.js';
+import { INTERRUPTED } from '../exit-codes.js';
 import { readSpecFile } from '../spec-file.js';
 
-interface TrainOptions {
+interface TrainOptions extends PageSettings {
   readonly workers: number;
   readonly teacherWorkers?: number;
   readonly dataDir: string;
@@ -27,6 +28,8 @@ export function trainCommand(): Command {
     .addOption(teacherWorkersOption())
     .option('--data-dir <folder>', 'holds runs/<id>/', '.dd2')
     .option('--until-update <number>', 'pause with a checkpoint after this many updates', wholeNumber(1))
+    .addOption(httpPortOption(USUAL_PORT))
+    .addOption(noHttpOption())
     .addOption(setOption())
     .addOption(providerOption('execution provider; short for --set execution.provider=NAME'))
     .addHelpText(
@@ -46,8 +49,9 @@ Examples:
       await requireAssets(specFile);
       const output = new LiveOutput(process.stdout);
       const interrupt = listenForInterrupt(() => process.exit(INTERRUPTED));
-      const cluster = await LocalCluster.start({ dataDir: options.dataDir, ...workersFor(specFile.spec, options), resumeRuns: false, output, verbose });
+      const cluster = await LocalCluster.start({ dataDir: options.dataDir, ...workersFor(specFile.spec, options), http: httpOptions(options), resumeRuns: false, output, verbose });
       try {
+        cluster.showPage();
         const run = await distil(cluster, { specFile, untilUpdate: options.untilUpdate, output, interrupted: interrupt.signal });
         output.line(describeOutcome(run));
         if (run.state === RunState.PAUSED) output.line('the same command goes on from here');

@@ -6,13 +6,14 @@ import { certsOption, insecureListenOption } from '../connection.js';
 import { requireAssets, submit } from '../distil.js';
 import { followRun, SUBMITTED } from '../follow-run.js';
 import { providerOption, maxRunsOption, minWorkersOption, queueSettings, redisUrlOption, setOption, teacherWorkersOption, wholeNumber, workersFor, type Provider, type QueueSettings } from '../options.js';
+import { httpOptions, httpPortOption, noHttpOption, USUAL_PORT, type PageSettings } from '../page.js';
 import { LiveOutput } from '../render/live-output.js';
 import { describeOutcome } from '../render/run-outcome.js';
-import { INTERRUPTED } from '../report-error.js';
+import { INTERRUPTED } from '../exit-codes.js';
 import { readSpecFile } from '../spec-file.js';
 import { overridesOf } from './train.js';
 
-interface UpOptions extends QueueSettings {
+interface UpOptions extends QueueSettings, PageSettings {
   readonly workers: number;
   readonly teacherWorkers?: number;
   readonly threads?: number;
@@ -36,6 +37,8 @@ export function upCommand(): Command {
     .option('--data-dir <folder>', 'holds runs/<id>/', '.dd2')
     .option('--host <address>', 'interface to listen on', '127.0.0.1')
     .option('--port <number>', 'port of the coordinator; 0 picks a free one', wholeNumber(0), 7070)
+    .addOption(httpPortOption(USUAL_PORT))
+    .addOption(noHttpOption())
     .addOption(certsOption())
     .addOption(insecureListenOption())
     .addOption(redisUrlOption())
@@ -57,6 +60,7 @@ export function upCommand(): Command {
         execution: { provider: options.provider ?? specFile?.spec.execution.provider ?? 'cpu', intraOpThreads: options.threads ?? specFile?.spec.execution.intraOpThreads ?? 1 },
         host: options.host,
         port: options.port,
+        http: httpOptions(options),
         certs: options.certs,
         insecure: options.insecure,
         queue,
@@ -67,6 +71,7 @@ export function upCommand(): Command {
       const ended = AbortSignal.any([interrupt.signal, cluster.failed]);
       try {
         output.line(`coordinator at ${cluster.address}, ${options.workers} ${options.workers === 1 ? 'worker' : 'workers'}`);
+        cluster.showPage();
         if (specFile && !ended.aborted) {
           const shownFrom = new Date();
           const { runId } = await submit(cluster.client, specFile);

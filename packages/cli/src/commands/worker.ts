@@ -1,12 +1,14 @@
 import { hostname } from 'node:os';
+import { Dd2Error } from '@dd2/core';
 import { Command, Option } from 'commander';
 import { listenForInterrupt, supervisorGone } from '../cluster/interrupt.js';
 import { connect, connectionOptions, type ConnectionOptions } from '../connection.js';
 import { address, providerOption, wholeNumber, type Provider } from '../options.js';
 import { serviceLogger } from '../process-logger.js';
+import { workerListCommand } from './worker-list.js';
 
 interface WorkerOptions extends ConnectionOptions {
-  readonly coordinator: string;
+  readonly coordinator?: string;
   readonly name?: string;
   readonly provider: Provider;
   readonly threads: number;
@@ -19,8 +21,9 @@ interface WorkerOptions extends ConnectionOptions {
 /** `dd2 worker` */
 export function workerCommand(): Command {
   const command = new Command('worker')
-    .description('run a worker: it executes the programs that a coordinator leases to it')
-    .requiredOption('--coordinator <host:port>', 'coordinator to join', address)
+    .description('run a worker: it executes the programs that a coordinator leases to it; or list those that are connected')
+    .usage('--coordinator <host:port> [options]\n       dd2 worker list [options]')
+    .option('--coordinator <host:port>', 'coordinator to join; needed', address)
     .option('--name <name>', 'shown in logs and pages (default: host name and process id)')
     .addOption(providerOption('execution provider').default('cpu' satisfies Provider))
     .option('--threads <number>', 'threads of one graph execution; must be the same on all workers of a run', wholeNumber(1), 1)
@@ -30,6 +33,8 @@ export function workerCommand(): Command {
     .addOption(new Option('--supervised', 'leave when the IPC channel to the parent process closes').hideHelp().default(false))
     .addHelpText('after', '\nIt joins again by itself when the coordinator restarts.\n\nExample:\n  dd2 worker --coordinator 10.0.0.5:7070 --provider cuda --certs certs --token-file join')
     .action(async ({ coordinator, name, provider, threads, role, drainSeconds, stream, supervised, ...options }: WorkerOptions, command: Command) => {
+      // Not an option that commander requires: `dd2 worker list` has no use for it.
+      if (coordinator === undefined) throw new Dd2Error('INVALID_ARGUMENT', "required option '--coordinator <host:port>' not specified", { remedy: '`dd2 worker --help` tells more' });
       const { verbose = false } = command.optsWithGlobals<{ verbose?: boolean }>();
       const leave = supervised ? supervisorGone() : listenForInterrupt(endAtOnce);
       const logger = serviceLogger('worker', verbose);
@@ -58,7 +63,7 @@ export function workerCommand(): Command {
       if (process.connected) process.disconnect();
     });
   for (const option of connectionOptions()) command.addOption(option);
-  return command;
+  return command.addCommand(workerListCommand());
 }
 
 /** An exit would wait for the engine's thread, which may compute for long. */

@@ -1,10 +1,9 @@
-import { EvaluationState, type Evaluation } from '@dd2/proto';
+import { create, EvaluationSchema, EvaluationState, type Evaluation } from '@dd2/proto';
 import { describe, expect, it } from 'vitest';
 import { compareEvaluations, renderComparison } from './comparison.js';
 import { plainEvaluation, renderEvaluationList } from './evaluation-table.js';
 
-const evaluation = (values: Partial<Evaluation>): Evaluation => ({
-  $typeName: 'dd2.v1.Evaluation',
+const evaluation = (values: Partial<Evaluation>): Evaluation => create(EvaluationSchema, {
   runId: 'a',
   evaluationId: String(values.update ?? 800),
   state: EvaluationState.COMPLETED,
@@ -62,6 +61,7 @@ describe('compareEvaluations', () => {
 describe('the list of evaluations', () => {
   it('shows figures of those that are complete only', () => {
     const failed = evaluation({ evaluationId: '900', update: 900, state: EvaluationState.FAILED, fid: 0, error: { $typeName: 'dd2.v1.ErrorDetail', code: 'RUN_FAILED', message: 'no worker', field: '', remedy: '' } });
+    expect(renderEvaluationList([evaluation({ fidStandardError: 0.314 })])).toMatch(/20\.00 ± 0\.31 +0\.900$/);
     const lines = renderEvaluationList([evaluation({}), failed]).split('\n').slice(2).map((line) => line.split(/ {2,}/));
     expect(lines).toEqual([
       ['800', '800', 'one-step', '2,000', '123', 'completed', '20.00', '0.900'],

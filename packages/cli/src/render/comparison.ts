@@ -1,8 +1,10 @@
-import { provenanceKey, requireComparable } from '@dd2/coordinator';
+import { provenanceKey, requireComparable } from '@dd2/coordinator/comparable';
 import { Dd2Error } from '@dd2/core';
 import { EvaluationState, type Evaluation } from '@dd2/proto';
 import { formatCount } from './format.js';
-import { renderTable } from './table.js';
+import { plotCurves } from './curve-plot.js';
+import { renderTable, type TableOptions } from './table.js';
+import type { Paint } from './terminal.js';
 
 export interface MeasuredRun {
   readonly runId: string;
@@ -48,16 +50,16 @@ export function compareEvaluations(a: MeasuredRun, b: MeasuredRun): Comparison {
   };
 }
 
-/** One row per point of the curves, and what was left out. */
-export function renderComparison({ runIds, rows, leftOut }: Comparison): string {
+/** One row per point of the curves, what was left out, and which run is better where. */
+export function renderComparison({ runIds, rows, leftOut }: Comparison, options: TableOptions = {}): string {
   const [a, b] = runIds;
   const table = renderTable(
     [
       { title: 'generator updates', align: 'right' },
-      { title: 'updates', align: 'right' },
-      { title: 'sampler' },
-      { title: 'samples', align: 'right' },
-      { title: 'noise seed', align: 'right' },
+      { title: 'updates', align: 'right', dropped: 4 },
+      { title: 'sampler', dropped: 1 },
+      { title: 'samples', align: 'right', dropped: 2 },
+      { title: 'noise seed', align: 'right', dropped: 3 },
       { title: a, align: 'right' },
       { title: b, align: 'right' },
       { title: 'difference', align: 'right' },
@@ -75,9 +77,58 @@ export function renderComparison({ runIds, rows, leftOut }: Comparison): string 
         left && right ? signed(right.fid - left.fid) : '',
       ];
     }),
+    options,
   );
   const notes = runIds.flatMap((runId, i) => (leftOut[i] ? [`left out, of ${runId}: ${leftOut[i]} measured otherwise than any of the other run`] : []));
-  return [table, ...notes].join('\n');
+  const verdict = describeDifference({ runIds, rows, leftOut });
+  return [table, ...(verdict === '' ? [] : [verdict]), ...notes].join('\n');
+}
+
+/** `b is better at 6 of 8 points, by 0.31 at the last one`; empty where no point has both. */
+function describeDifference({ runIds, rows }: Comparison): string {
+  const differences = rows.flatMap(({ a, b }) => (a && b ? b.fid - a.fid : []));
+  const last = differences.at(-1);
+  if (last === undefined) return '';
+  const ofB = differences.filter((difference) => difference < 0).length;
+  const ofA = differences.filter((difference) => difference > 0).length;
+  const [better, points] = ofB >= ofA ? [runIds[1], ofB] : [runIds[0], ofA];
+  const lastOne = last === 0 ? undefined : last < 0 ? runIds[1] : runIds[0];
+  const end = lastOne === undefined ? 'equal at the last one' : lastOne === better ? `by ${Math.abs(last).toFixed(2)} at the last one` : `but worse by ${Math.abs(last).toFixed(2)} at the last one`;
+  return `${better} is better at ${points} of ${differences.length} ${differences.length === 1 ? 'point' : 'points'}, ${end}`;
+}
+
+const PLOT_COLUMNS = 80;
+const PLOT_ROWS = 14;
+
+/** The curves of both runs over generator updates: what was measured most often, in one way, after the phases before distill. */
+export function plotComparison({ runIds, rows }: Comparison, { width = PLOT_COLUMNS + 1, unicode, paint }: { readonly width?: number | undefined; readonly unicode: boolean; readonly paint: Paint }): string[] {
+  const groups = new Map<string, ComparedRow[]>();
+  for (const row of rows) {
+    const either = row.a ?? row.b;
+    if (either === undefined || either.generatorUpdates === 0) continue;
+    const key = provenanceKey(either);
+    groups.set(key, [...(groups.get(key) ?? []), row]);
+  }
+  const curve = [...groups.values()].reduce<ComparedRow[]>((longest, group) => (group.length > longest.length ? group : longest), []);
+  if (curve.length < 2) return [];
+  const pointsOf = (side: 'a' | 'b') => curve.flatMap(({ [side]: evaluation }) => (evaluation ? [{ x: evaluation.generatorUpdates, y: evaluation.fid }] : []));
+  const curves = [
+    { label: runIds[0], points: pointsOf('a') },
+    { label: runIds[1], points: pointsOf('b') },
+  ];
+  return plotCurves({ curves, xLabel: 'generator updates', width: Math.min(width - 1, PLOT_COLUMNS), height: PLOT_ROWS, unicode, paint });
+}
+
+/** For JSON. */
+export function plainComparison({ runIds, rows, leftOut }: Comparison): object {
+  return {
+    runIds,
+    rows: rows.map(({ a, b }) => {
+      const { generatorUpdates = 0, sampler = '', samples = 0, noiseSeed = 0n } = a ?? b ?? {};
+      return { generatorUpdates, sampler, samples, noiseSeed: Number(noiseSeed), updates: [a?.update ?? null, b?.update ?? null], fids: [a?.fid ?? null, b?.fid ?? null], difference: a && b ? b.fid - a.fid : null };
+    }),
+    leftOut,
+  };
 }
 
 const complete = ({ runId, evaluations }: MeasuredRun): Evaluation[] => {

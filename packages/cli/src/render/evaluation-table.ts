@@ -1,6 +1,6 @@
 import { EvaluationState, type Evaluation } from '@dd2/proto';
 import { formatCount } from './format.js';
-import { renderTable } from './table.js';
+import { renderTable, type TableOptions } from './table.js';
 
 /** What of a measurement is shown; `Evaluation` of the wire has it all. */
 export type ShownEvaluation = Pick<Evaluation, 'sampler' | 'fid' | 'samples' | 'millisecondsPerImage' | 'classCounts' | 'noiseSeed'> & { readonly accuracy?: number | undefined };
@@ -31,19 +31,19 @@ export function renderEvaluations(evaluations: readonly ShownEvaluation[], label
 }
 
 /** One row per evaluation of a run, whether it is complete or not. */
-export function renderEvaluationList(evaluations: readonly Evaluation[]): string {
+export function renderEvaluationList(evaluations: readonly Evaluation[], options: TableOptions = {}): string {
   return renderTable(
     [
       { title: 'evaluation' },
-      { title: 'updates', align: 'right' },
+      { title: 'updates', align: 'right', dropped: 2 },
       { title: 'sampler' },
-      { title: 'samples', align: 'right' },
-      { title: 'noise seed', align: 'right' },
-      { title: 'state' },
+      { title: 'samples', align: 'right', dropped: 3 },
+      { title: 'noise seed', align: 'right', dropped: 4 },
+      { title: 'state', shrinksTo: 10 },
       { title: 'FID', align: 'right' },
-      { title: 'accuracy', align: 'right' },
+      { title: 'accuracy', align: 'right', dropped: 1 },
     ],
-    evaluations.map(({ evaluationId, update, sampler, samples, noiseSeed, state, error, fid, accuracy }) => {
+    evaluations.map(({ evaluationId, update, sampler, samples, noiseSeed, state, error, fid, fidStandardError, accuracy }) => {
       const complete = state === EvaluationState.COMPLETED;
       return [
         evaluationId,
@@ -52,10 +52,11 @@ export function renderEvaluationList(evaluations: readonly Evaluation[]): string
         formatCount(samples),
         sampler === 'reconstruction' ? '-' : String(noiseSeed),
         evaluationStateName(state) + (error ? `: ${error.message}` : ''),
-        complete ? fid.toFixed(2) : '',
+        complete ? fid.toFixed(2) + (fidStandardError === undefined ? '' : ` ± ${fidStandardError.toFixed(2)}`) : '',
         complete && accuracy !== undefined ? accuracy.toFixed(3) : '',
       ];
     }),
+    options,
   );
 }
 

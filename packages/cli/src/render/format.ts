@@ -24,3 +24,11 @@ export function formatLoss(loss: number): string {
 export function formatFid(fid: number, samples: number): string {
   return `${fid.toFixed(2)} (${formatCount(samples)})`;
 }
+
+const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB'];
+
+/** 512 bytes, 11.2 MB; units of 1,000 */
+export function formatBytes(bytes: number): string {
+  const power = Math.min(UNITS.length - 1, bytes < 1_000 ? 0 : Math.floor(Math.log10(bytes) / 3));
+  return `${power === 0 ? formatCount(bytes) : (bytes / 1_000 ** power).toFixed(1)} ${UNITS[power]}`;
+}

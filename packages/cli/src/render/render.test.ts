@@ -1,11 +1,16 @@
-import { RunState, type Run } from '@dd2/proto';
+import { CheckpointSchema, create, ErrorDetailSchema, FidPointSchema, RunSchema, RunState, timestampFromDate, WorkerSchema, WorkerState } from '@dd2/proto';
 import { describe, expect, it } from 'vitest';
 import { classBalance, renderEvaluations } from './evaluation-table.js';
 import { formatCount, formatDuration, formatFid, formatLoss } from './format.js';
-import { LiveOutput } from './live-output.js';
-import { describeRun, plainRun, renderRuns } from './run-table.js';
+import { selectRuns } from '../commands/run-list.js';
+import { cycleInFull } from './cycle.js';
+import { plainRun, plainWorker } from './plain.js';
+import { describeRun } from './run-details.js';
+import { renderRuns } from './run-table.js';
 import { RunView, type ShownEvent } from './run-view.js';
 import { renderTable } from './table.js';
+import { widthOf } from './text.js';
+import { renderWorkers } from './worker-table.js';
 
 describe('format', () => {
   it('groups thousands', () => {
@@ -50,8 +55,7 @@ describe('renderEvaluations', () => {
 });
 
 describe('runs', () => {
-  const run: Run = {
-    $typeName: 'dd2.v1.Run',
+  const run = create(RunSchema, {
     runId: 'mnist-1',
     name: 'mnist',
     state: RunState.QUEUED,
@@ -65,21 +69,111 @@ describe('runs', () => {
     fidSamples: 2_000,
     priority: -5,
     waitingFor: '2 of 3 workers',
-  };
+  });
+
+  const rowOf = (text: string, line = 2): string[] => text.split('\n')[line]?.split(/ {2,}/) ?? [];
 
   it('show what they wait for, and where their best checkpoint is', () => {
-    expect(renderRuns([run]).split('\n')[2]?.split(/ {2,}/)).toEqual(['mnist-1', 'queued', '-5', 'distill', '2,500/3,600', '9.50 (2,000)', '8.25 at 2,400', '2 of 3 workers']);
+    expect(rowOf(renderRuns([run]))).toEqual(['mnist-1', 'queued', '-5', 'distill', '2,500/3,600', '9.50 (2,000)', '8.25 at 2,400', '2 of 3 workers']);
     expect(describeRun(run).split('\n')).toEqual([
-      'run       mnist-1',
-      'state     queued',
-      'waits for 2 of 3 workers',
-      'priority  -5',
-      'phase     distill',
-      'updates   2,500 of 3,600, 50 generator updates',
-      'last FID  9.50 (2,000)',
-      'best FID  8.25 at 2,400',
+      'run        mnist-1',
+      'name       mnist',
+      'state      queued',
+      'waits for  2 of 3 workers',
+      'priority   -5',
+      'phase      distill',
+      'updates    2,500 of 3,600 (69 %), 50 generator updates',
+      'last FID   9.50 (2,000)',
+      'best FID   8.25 at 2,400',
     ]);
-    expect(plainRun(run)).toMatchObject({ state: 'queued', priority: -5, waitingFor: '2 of 3 workers', bestUpdate: 2_400 });
+    expect(JSON.parse(JSON.stringify(plainRun(run)))).toMatchObject({ state: 'queued', priority: -5, waitingFor: '2 of 3 workers', bestUpdate: 2_400 });
+  });
+
+  const running = create(RunSchema, {
+    ...run,
+    fidCurve: [
+      [800, 400],
+      [2_400, 8.25],
+    ].map(([update = 0, fid = 0]) => create(FidPointSchema, { update, fid })),
+    state: RunState.RUNNING,
+    waitingFor: '',
+    priority: 0,
+    network: 'guidance',
+    cyclePosition: 2,
+    cycleLength: 6,
+    cycleGuidance: 5,
+    updatesPerSecond: 7.31,
+    etaSeconds: 150,
+  });
+
+  it('show the declared cycle in full, and how long it will take', () => {
+    expect(describeRun(running).split('\n')).toEqual(expect.arrayContaining(['cycle      5 x guidance then 1 x generator, now 3 of 6 (guidance)', 'rate       7.3 updates/s', 'left       2 min 30 s']));
+    expect(cycleInFull({ ...running, cyclePosition: 5 })).toBe('5 x guidance then 1 x generator, now 6 of 6 (generator)');
+    expect(cycleInFull({ ...running, cyclePosition: 1, cycleGuidance: 0, cycleLength: 2 })).toBe('2 x generator, now 2 of 2 (generator)');
+    expect(cycleInFull({ ...running, cycleLength: 0 })).toBe('');
+    expect(rowOf(renderRuns([running]))).toEqual(['mnist-1', 'running', 'distill', '2,500/3,600', 'guidance 3/5 of 5:1', '2 min 30 s', '9.50 (2,000)', '8.25 at 2,400', '█▁']);
+    expect(renderRuns([running], { unicode: false })).not.toContain('█');
+  });
+
+  it('tell when the newest checkpoint was written, how large it is, and how to go on', () => {
+    const at = create(CheckpointSchema, { update: 2_400, files: [{ bytes: 11_000_000n }, { bytes: 200_000n }] });
+    const lines = describeRun({ ...running, state: RunState.FAILED, error: create(ErrorDetailSchema, { code: 'NON_FINITE', message: 'the loss\nis \u001b[31mNaN' }) }, { checkpoints: [at, at] }).split('\n');
+    expect(lines).toEqual(expect.arrayContaining(['checkpoint update 2,400 (11.2 MB), 1 other', 'error      NON_FINITE: the loss is ?[31mNaN']));
+    expect(lines.at(-1)).toContain('dd2 run resume mnist-1');
+  });
+
+  it('fit the terminal: what matters least goes first, and nothing wraps', () => {
+    const wide = renderRuns([running, run]);
+    for (const width of [120, 80, 60, 40]) {
+      const lines = renderRuns([running, run], { width }).split('\n');
+      for (const line of lines) expect(widthOf(line)).toBeLessThanOrEqual(width);
+      expect(lines[0]).toMatch(/^run .*state .*updates/);
+    }
+    expect(renderRuns([running, run], { width: 200 })).toBe(wide);
+    expect(renderRuns([running, run], { width: 80 }).split('\n')[0]).not.toMatch(/priority|cycle|FID .*FID .*FID/);
+  });
+
+  it('are found by name and put in order; those without a value come last', () => {
+    const of = (runId: string, bestFid?: number) => create(RunSchema, { runId, name: 'Mnist', totalUpdates: 10, ...(bestFid === undefined ? {} : { bestFid }) });
+    const runs = [of('c'), of('b', 9), of('a', 7)];
+    const select = (selection: Partial<Parameters<typeof selectRuns>[1]>) => selectRuns(runs, { sort: 'newest', reverse: false, ...selection }).map(({ runId }) => runId);
+    expect(select({})).toEqual(['c', 'b', 'a']);
+    expect(select({ sort: 'fid' })).toEqual(['a', 'b', 'c']);
+    expect(select({ sort: 'name', reverse: true, limit: 2 })).toEqual(['c', 'b']);
+    expect(select({ name: 'MNIST' })).toHaveLength(3);
+    expect(select({ name: 'x' })).toEqual([]);
+    expect(runs.map(({ runId }) => runId)).toEqual(['c', 'b', 'a']);
+  });
+});
+
+describe('workers', () => {
+  const now = new Date('2026-11-23T20:00:10Z');
+  const worker = create(WorkerSchema, {
+    name: 'node-1',
+    host: 'node-1.local',
+    processId: 4711,
+    provider: 'cuda',
+    intraOpThreads: 1,
+    state: WorkerState.BUSY,
+    busy: 0.876,
+    microBatchesPerSecond: 12.34,
+    leasesDone: 1_234n,
+    straggled: 2n,
+    lastHeardAt: timestampFromDate(new Date('2026-11-23T20:00:08Z')),
+    leases: [{ runId: 'mnist-1', update: 812, microBatches: 4, heldSeconds: 3, backup: true }],
+  });
+
+  it('show device, rate, leases, when they were heard by the clock of the coordinator, and that they straggle', () => {
+    const [titles, , row] = renderWorkers([worker], now).split('\n');
+    expect(titles?.split(/ {2,}/)).toEqual(['worker', 'state', 'device', 'host', 'busy', 'micro-batches/s', 'leases', 'straggled', 'heard', 'works on']);
+    expect(row?.trim().split(/ {2,}/)).toEqual(['node-1', 'busy', 'cuda x 1', 'node-1.local:4711', '88 %', '12.3', '1,234', '2', '2 s ago', 'mnist-1 update 812 (4 micro-batches, 3 s, backup)']);
+    for (const line of renderWorkers([worker], now, { width: 60 }).split('\n')) expect(widthOf(line)).toBeLessThanOrEqual(60);
+  });
+
+  it('say until when they are put aside, and are JSON', () => {
+    const aside = { ...worker, state: WorkerState.PUT_ASIDE, asideUntil: timestampFromDate(new Date('2026-11-23T20:00:40Z')) };
+    expect(renderWorkers([aside], now)).toContain('put-aside for 30 s');
+    expect(JSON.parse(JSON.stringify(plainWorker(aside)))).toMatchObject({ name: 'node-1', state: 'put-aside', asideUntil: '2026-11-23T20:00:40.000Z', leasesDone: 1_234, straggled: 2, leases: [{ runId: 'mnist-1', update: 812, backup: true }] });
   });
 });
 
@@ -91,7 +185,6 @@ describe('RunView', () => {
     cyclePosition: 1,
     cycleLength: 4,
     cycleGuidance: 3,
-    generatorUpdates: 200,
     fidSamples: 0,
     updatesPerSecond: 7.31,
     etaSeconds: 419,
@@ -115,40 +208,5 @@ describe('RunView', () => {
     const view = new RunView();
     expect(view.take({ ...event, fid: 9.1234, fidSamples: 2_000, message: 'measured' }).lines).toEqual(['measured']);
     expect(view.take(event).status).toContain('  FID 9.12 (2,000)  ');
-  });
-});
-
-describe('LiveOutput', () => {
-  const screen = (isTTY: boolean) => {
-    let text = '';
-    let now = 0;
-    const output = new LiveOutput({ isTTY, columns: 20, write: (part) => (text += part) }, () => now);
-    return { output, text: () => text, wait: (ms: number) => (now += ms) };
-  };
-
-  it('replaces the status line below the lines that stay', () => {
-    const { output, text } = screen(true);
-    output.status('one');
-    output.line('stays');
-    output.status('two');
-    output.clear();
-    expect(text()).toBe('one\r\x1b[2Kstays\none\r\x1b[2Ktwo\r\x1b[2K');
-  });
-
-  it('cuts a status that would wrap', () => {
-    const { output, text } = screen(true);
-    output.status('x'.repeat(50));
-    expect(text()).toBe('x'.repeat(19));
-  });
-
-  it('prints a status every few seconds where there is no terminal', () => {
-    const { output, text, wait } = screen(false);
-    output.status('one');
-    wait(4_000);
-    output.status('two');
-    wait(1_000);
-    output.status('three');
-    output.clear();
-    expect(text()).toBe('one\nthree\n');
   });
 });
