@@ -2,7 +2,7 @@ import { accessSync, constants, existsSync } from 'node:fs';
 import path from 'node:path';
 
 /** What tests need beyond npm: Debian package -> the program that shows that it is there. One line each. */
-const debianPackages = { openssl: 'openssl', iproute2: 'ip', iptables: 'iptables', 'redis-server': 'redis-server' };
+const debianPackages = { chromium: 'chromium', openssl: 'openssl', iproute2: 'ip', iptables: 'iptables', 'redis-server': 'redis-server', zsh: 'zsh', fish: 'fish' };
 
 /** Installs what is missing where that is possible (Debian, as root), else prints the command. Returns an exit code. */
 export async function installSystemPackages(run) {

@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { root, runDd2, temporaryFolder } from './support/processes.js';
 
+/** As `dd2 help exit-codes` has them. */
+const exitCodes: Readonly<Record<string, number>> = { INVALID_SPEC: 2, ASSET_MISSING: 3, UNAVAILABLE: 5, ASSET_CORRUPT: 8, PROVIDER_UNAVAILABLE: 9 };
+
 /** Whatever is wrong with what a user gives: one line that names the code, the field and the remedy; nothing is written. */
 describe('bad input', { timeout: 60_000 }, () => {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -17,7 +20,7 @@ describe('bad input', { timeout: 60_000 }, () => {
     const before = await readdir(folder.path);
     const dataDir = join(folder.path, 'data');
     const { code: exitCode, output } = await runDd2([...args, '--data-dir', dataDir]);
-    expect(exitCode).toBe(1);
+    expect(exitCode).toBe(exitCodes[code]);
     expect(output.trim().split('\n')).toHaveLength(1);
     expect(output).toMatch(new RegExp(`^error ${code}: `));
     for (const word of words) expect(output).toContain(word);
@@ -72,7 +75,7 @@ describe('bad input', { timeout: 60_000 }, () => {
 
   it('says so when no coordinator listens', async () => {
     const { code, output } = await runDd2(['run', 'list', '--server', '127.0.0.1:9']);
-    expect(code).toBe(1);
+    expect(code).toBe(exitCodes['UNAVAILABLE']);
     expect(output).toMatch(/^error UNAVAILABLE: .*127\.0\.0\.1:9/);
   });
 });

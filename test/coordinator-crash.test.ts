@@ -98,7 +98,7 @@ describe('a coordinator that dies', { timeout: 300_000 }, () => {
     const runId = await cluster.run('submit', spec, ...settings);
     await eventually(async () => ((await lastUpdate(runId)) >= 5 ? true : undefined));
     const second = await runDd2(['coordinator', '--data-dir', folder.path, '--port', String(await freePort())]);
-    expect(second.code).toBe(1);
+    expect(second.code).toBe(6);
     expect(second.output).toMatch(new RegExp(`^error RUN_CONFLICT: .*\\b${cluster.coordinator.child.pid}\\b.*${folder.path}`, 'm'));
     expect(await cluster.ended(runId)).toBe('completed');
     await expectUndisturbed(runId);
@@ -113,7 +113,7 @@ describe('a coordinator that dies', { timeout: 300_000 }, () => {
     const second = await start(1);
     await eventually(async () => ((await eventsOf(folder.path, runId)).filter(({ kind }) => kind === 'started').length > 1 && (await lastUpdate(runId)) > stalled ? true : undefined));
     first.coordinator.child.kill('SIGCONT');
-    expect(await first.coordinator.exit).toBe(1);
+    expect(await first.coordinator.exit).toBe(6);
     expect(first.coordinator.output()).toMatch(/^error FENCED: /m);
     expect(await second.ended(runId)).toBe('completed');
     await expectUndisturbed(runId);

@@ -22,7 +22,7 @@ export interface Dd2Process {
 /** @param through a command that starts the one that follows it, such as `ip netns exec` */
 export function startDd2(args: readonly string[], environment: NodeJS.ProcessEnv = {}, through: readonly string[] = []): Dd2Process {
   const [command = '', ...rest] = [...through, process.execPath, dd2, ...args];
-  const child = spawn(command, rest, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...environment } });
+  const child = spawn(command, rest, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, DD2_HTTP_PORT: '0', ...environment } });
   let text = '';
   const listeners = new Set<() => void>();
   const hear = (chunk: Buffer): void => {
