@@ -1,6 +1,6 @@
 import { useSignal } from '@preact/signals';
-import type { ComponentChildren, VNode } from 'preact';
-import { useEffect, useId } from 'preact/hooks';
+import type { ComponentChildren, RefObject, VNode } from 'preact';
+import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { gridUrl } from '../api/client.js';
 import type { KnownPlaces } from '../fid/axis-places.js';
 import { stepText } from '../fid/figure-text.js';
@@ -18,7 +18,7 @@ import { StepControls } from './step-controls.js';
 import type { StepModel } from './step-model.js';
 import './grids.css';
 
-/** Grids that are loaded ahead, on both sides of the one that is shown. */
+/** Grids that are loaded ahead, on both sides of the one that is shown, once somebody has come to see them. */
 const LOADED_AHEAD = 120;
 
 /** A run whose grids are shown. */
@@ -48,7 +48,8 @@ export function GridsSection({ run, model, axis, beside, chooser, empty, besideE
   const hoveredCell = useSignal<number | undefined>(undefined);
   const step = model.current.value;
   const other = step && beside && stepBeside(step, run.places, beside.steps, beside.places, axis);
-  useLoading(run, model.index.value, axis, beside);
+  const section = useRef<HTMLElement>(null);
+  useLoading(run, model.index.value, axis, beside, useSeen(section) ? LOADED_AHEAD : 1);
   useArrowKeys(model);
   useEffect(() => () => model.player.pause(), [model]);
   const cells: CellHandlers = {
@@ -59,7 +60,7 @@ export function GridsSection({ run, model, axis, beside, chooser, empty, besideE
   };
   const sameNoise = step && other && step.noiseSeed === other.noiseSeed;
   return (
-    <section class="panel grids" aria-labelledby={title}>
+    <section class="panel grids" aria-labelledby={title} ref={section}>
       <div class="section-head">
         <h2 id={title}>Sample grids over steps</h2>
         {step && chooser}
@@ -136,19 +137,35 @@ function EnlargedCell({ cell, shown }: { readonly cell: number | undefined; read
   );
 }
 
-/** Loads the step that is shown, its neighbours, and what is beside them. */
-function useLoading(run: GridRun, index: number, axis: Axis, beside: GridRun | undefined): void {
+/** Whether an element has been in sight since it was made. */
+function useSeen(element: RefObject<HTMLElement | null>): boolean {
+  const [isSeen, setSeen] = useState(false);
+  useEffect(() => {
+    if (!element.current) return undefined;
+    const observer = new IntersectionObserver((entries) => {
+      if (!entries.some(({ isIntersecting }) => isIntersecting)) return;
+      setSeen(true);
+      observer.disconnect();
+    });
+    observer.observe(element.current);
+    return () => observer.disconnect();
+  }, []);
+  return isSeen;
+}
+
+/** Loads the step that is shown, its neighbours, and what is beside them: so many steps in all. */
+function useLoading(run: GridRun, index: number, axis: Axis, beside: GridRun | undefined, steps: number): void {
   useEffect(() => {
     const urls = new Set<string>();
-    for (const at of loadingOrder(run.steps.length, index, LOADED_AHEAD)) {
+    for (const at of loadingOrder(run.steps.length, index, steps)) {
       const step = run.steps[at];
       if (!step) continue;
       const other = beside && stepBeside(step, run.places, beside.steps, beside.places, axis);
       for (const one of [step, other]) if (one) urls.add(gridUrl(one.runId, one.evaluationId));
     }
-    for (const step of beside?.steps ?? []) urls.add(gridUrl(step.runId, step.evaluationId));
+    if (steps > 1) for (const step of beside?.steps ?? []) urls.add(gridUrl(step.runId, step.evaluationId));
     gridImages.want([...urls]);
-  }, [run.steps, index, beside?.steps, axis, run.places, beside?.places]);
+  }, [run.steps, index, beside?.steps, axis, run.places, beside?.places, steps]);
 }
 
 /** The arrow keys go through the steps wherever on the page, as long as nothing else has the focus. */
