@@ -150,7 +150,7 @@ describe('what a run is exported to', { timeout: 120_000 }, () => {
       const sixteen = await pixels('one-step');
       expect(sixteen).toHaveLength(112 * 112);
       expect(Array.from({ length: 28 * 28 }, (_, i) => sixteen[Math.floor(i / 28) * 112 + (i % 28)])).toEqual(fixed);
-      await expect.poll(() => new URL(view.url()).search, patiently).toBe('?class=4&noise=fixed&images=16');
+      await expect.poll(() => Object.fromEntries(new URL(view.url()).searchParams), patiently).toEqual({ class: '4', noise: 'fixed', images: '16' });
       await view.getByRole('img', { name: '16 images of class 4: Teacher, token by token' }).waitFor();
       await expect.poll(() => view.locator('[role=status]', { hasText: 'in one step' }).innerText(), patiently).toMatch(/^Class 4: [\d.]+ ms in one step, [\d.]+ ms by the teacher/);
 
