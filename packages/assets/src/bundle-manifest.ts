@@ -46,7 +46,6 @@ const manifestSchema = z.strictObject({
 });
 
 export type BundleManifest = z.infer<typeof manifestSchema>;
-export type BundleModel = BundleManifest['model'];
 
 /** @throws {Dd2Error} ASSET_CORRUPT naming `file` and the field of the manifest that is wrong */
 export function parseManifest(json: string, file: string): BundleManifest {

@@ -151,7 +151,7 @@ export class Coordinator {
         handlers,
         runs,
         changes,
-        metricsText: () => prometheus.metricsText(),
+        metrics: prometheus,
         liveness: () => liveness(health),
         readiness: () => readiness(health),
         version: cluster.version,

@@ -7,6 +7,7 @@ import { joinAddress, type TlsCertificates, type WatchRunRequest } from '@dd2/pr
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, type RawServerDefault } from 'fastify';
 import type { Logger } from 'pino';
 import { RateLimit } from '../rate-limit.js';
+import type { Prometheus } from '../observe/prometheus.js';
 import type { RunChanges } from '../run-changes.js';
 import type { RunManager } from '../run-manager.js';
 import { answerDownload, answerEvents, answerImage, answerJson, answerSharedJson, openStream } from './answers.js';
@@ -49,7 +50,7 @@ export interface HttpServerOptions {
   readonly runs: RunManager;
   readonly changes: RunChanges;
   /** what Prometheus reads; there is no /metrics without */
-  readonly metricsText?: (() => Promise<string>) | undefined;
+  readonly metrics?: Pick<Prometheus, 'metricsText' | 'contentType'> | undefined;
   readonly liveness: () => Health;
   readonly readiness: () => Health;
   /** folder with the built page */
@@ -202,13 +203,13 @@ function serveRoutes(app: FastifyInstance, { access, handlers, runs, changes, ve
   app.get(`${API}/openapi.json`, { onRequest }, (request, reply) => sendJson(request, reply, document));
 }
 
-function serveProbes(app: FastifyInstance, { access, liveness, readiness, metricsText }: HttpServerOptions): void {
+function serveProbes(app: FastifyInstance, { access, liveness, readiness, metrics }: HttpServerOptions): void {
   const tell = (reply: FastifyReply, { ok, reasons }: Health): FastifyReply => reply.code(ok ? 200 : 503).header('cache-control', 'no-store').send({ ok, reasons });
   app.get('/healthz', (_request, reply) => tell(reply, liveness()));
   app.get('/readyz', (_request, reply) => tell(reply, readiness()));
-  if (!metricsText) return;
+  if (!metrics) return;
   app.get('/metrics', { onRequest: async (request) => access.admitToMetrics(request) }, async (_request, reply) =>
-    reply.headers({ 'content-type': 'text/plain; version=0.0.4; charset=utf-8', 'cache-control': 'no-store' }).send(await metricsText()),
+    reply.headers({ 'content-type': metrics.contentType, 'cache-control': 'no-store' }).send(await metrics.metricsText()),
   );
 }
 

@@ -9,8 +9,6 @@ export interface SeriesColumns extends SeriesPoints {
   readonly count: readonly number[];
 }
 
-export const noColumns: SeriesColumns = { x: [], mean: [], min: [], max: [], count: [] };
-
 /** A series as JSON. */
 export interface SeriesMessage {
   readonly x: readonly JsonNumber[];
