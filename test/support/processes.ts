@@ -20,9 +20,9 @@ export interface Dd2Process {
 }
 
 /** @param through a command that starts the one that follows it, such as `ip netns exec` */
-export function startDd2(args: readonly string[], environment: NodeJS.ProcessEnv = {}, through: readonly string[] = []): Dd2Process {
+export function startDd2(args: readonly string[], environment: NodeJS.ProcessEnv = {}, through: readonly string[] = [], cwd = root): Dd2Process {
   const [command = '', ...rest] = [...through, process.execPath, dd2, ...args];
-  const child = spawn(command, rest, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, DD2_HTTP_PORT: '0', ...environment } });
+  const child = spawn(command, rest, { cwd, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, DD2_HTTP_PORT: '0', ...environment } });
   let text = '';
   const listeners = new Set<() => void>();
   const hear = (chunk: Buffer): void => {
@@ -52,8 +52,8 @@ export function startDd2(args: readonly string[], environment: NodeJS.ProcessEnv
 }
 
 /** Runs `dd2` to its end. */
-export async function runDd2(args: readonly string[]): Promise<{ readonly code: number | null; readonly output: string }> {
-  const process = startDd2(args);
+export async function runDd2(args: readonly string[], cwd = root): Promise<{ readonly code: number | null; readonly output: string }> {
+  const process = startDd2(args, {}, [], cwd);
   const code = await process.exit;
   return { code, output: process.output() };
 }

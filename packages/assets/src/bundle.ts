@@ -13,8 +13,8 @@ import { readSafetensors, writeSafetensors, type FileDigest } from './safetensor
  * tokens of the data set and feature statistics of its test images. Its manifest vouches for every file.
  */
 
-const MANIFEST = 'manifest.json';
-const MAX_MANIFEST_BYTES = 1024 * 1024;
+export const MANIFEST_FILE = 'manifest.json';
+export const MAX_MANIFEST_BYTES = 1024 * 1024;
 
 export interface Bundle {
   readonly folder: string;
@@ -33,11 +33,11 @@ export interface BundleContents {
  * @throws {Dd2Error} ASSET_CORRUPT when the manifest is not valid, INVALID_ARGUMENT when `folder` holds something else
  */
 export async function writeBundle(folder: string, contents: BundleContents): Promise<BundleManifest> {
-  return replaceFolder(folder, MANIFEST, async (temporary) => {
+  return replaceFolder(folder, MANIFEST_FILE, async (temporary) => {
     const digests: [BundleFile, FileDigest][] = [];
     for (const name of bundleFiles) digests.push([name, await writeSafetensors(join(temporary, name), contents.files[name])]);
-    const manifest = requireManifest({ format: 'dd2-assets/1', ...contents.manifest, files: Object.fromEntries(digests) }, join(folder, MANIFEST));
-    await writeText(join(temporary, MANIFEST), `${JSON.stringify(manifest, undefined, 2)}\n`);
+    const manifest = requireManifest({ format: 'dd2-assets/1', ...contents.manifest, files: Object.fromEntries(digests) }, join(folder, MANIFEST_FILE));
+    await writeText(join(temporary, MANIFEST_FILE), `${JSON.stringify(manifest, undefined, 2)}\n`);
     return manifest;
   });
 }
@@ -48,7 +48,7 @@ export async function writeBundle(folder: string, contents: BundleContents): Pro
  */
 export async function openBundle(folder: string): Promise<Bundle> {
   await requireFolder(folder);
-  const path = join(folder, MANIFEST);
+  const path = join(folder, MANIFEST_FILE);
   const manifest = parseManifest(await readText(path), path);
   for (const name of bundleFiles) await verifyFile(join(folder, name), manifest.files[name]);
   return {

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { resolve } from 'node:path';
 import type { Handlers, MessageInitShape, MessageWritable, RunSchema, RunService } from '@dd2/proto';
 import { stringify } from 'yaml';
+import type { AssetStore } from './pushed-assets/asset-store.js';
 import { describeCheckpoints, verifyCheckpoints } from './checkpoint-list.js';
 import type { Dispatcher } from './dispatcher.js';
 import { samplerName } from './evaluate.js';
@@ -30,12 +31,13 @@ export interface RunServiceParts {
   readonly cluster: Cluster;
   readonly series: SeriesReader;
   readonly exports: RunExports;
+  readonly assets: AssetStore;
   /** folder that relative paths of run specs start from when a request names none */
   readonly basePath: string;
 }
 
 /** RunService: what people and their tools ask of the coordinator. */
-export function runService({ runs: manager, changes, dispatcher, workerActivity, cluster, exports, series, basePath }: RunServiceParts): Handlers<typeof RunService> {
+export function runService({ runs: manager, changes, dispatcher, workerActivity, cluster, exports, assets, series, basePath }: RunServiceParts): Handlers<typeof RunService> {
   const message = (run: RunHistory): MessageInitShape<typeof RunSchema> => runMessage(manager, run);
   return {
     submitRun: async (request) => ({ run: message(await manager.submit({ ...request, basePath: resolve(basePath, request.basePath) })) }),
@@ -89,6 +91,8 @@ export function runService({ runs: manager, changes, dispatcher, workerActivity,
     },
     listWorkers: async () => listWorkers(workerActivity, dispatcher),
     getCluster: async () => cluster.message(),
+    findAssets: async ({ manifestSha256 }) => assets.find(manifestSha256),
+    pushAssets: async (stream, { signal }) => ({ folder: await assets.push(stream, signal) }),
     listEvaluations: async ({ runId }) => ({ evaluations: evaluationMessages(runId, manager.evaluationsOf(runId)) }),
   };
 }

@@ -1,14 +1,9 @@
-import { stat } from 'node:fs/promises';
-import { isAbsolute, join, resolve } from 'node:path';
-import { openBundle, type BundleManifest } from '@dd2/assets';
+import { isAbsolute, resolve } from 'node:path';
 import { checkRunSpec, Dd2Error, totalUpdates, type RunSpec } from '@dd2/core';
 import type { MessageInitShape, ValidateRunSpecResponseSchema } from '@dd2/proto';
 import { stringify } from 'yaml';
+import { intactManifest } from './intact-bundle.js';
 import { requireFewOverrides, requireFitting, type Submission } from './submission.js';
-
-/** Bundles that are known to be intact, by folder, for as long as their manifest is the same file: people validate as they type. */
-const intact = new Map<string, { readonly modifiedMs: number; readonly manifest: BundleManifest }>();
-const MAX_INTACT = 64;
 
 /**
  * Says what is wrong with a run spec, as submitting it would: all of it, with lines of the text. Changes nothing.
@@ -28,22 +23,11 @@ export async function validateSubmission({ specYaml, overrides, basePath }: Pick
 async function troubleWithAssets(spec: RunSpec, basePath: string): Promise<Dd2Error | undefined> {
   try {
     const folder = isAbsolute(spec.assets) ? spec.assets : resolve(basePath, spec.assets);
-    requireFitting(spec, (await manifestOf(folder)).model);
+    requireFitting(spec, (await intactManifest(folder)).model);
     return undefined;
   } catch (thrown) {
     return Dd2Error.from(thrown, 'ASSET_MISSING');
   }
-}
-
-async function manifestOf(folder: string): Promise<BundleManifest> {
-  const modifiedMs = await stat(join(folder, 'manifest.json')).then(({ mtimeMs }) => mtimeMs, () => NaN);
-  const known = intact.get(folder);
-  if (known?.modifiedMs === modifiedMs) return known.manifest;
-  const { manifest } = await openBundle(folder);
-  const [oldest] = intact.keys();
-  if (intact.size >= MAX_INTACT && oldest !== undefined) intact.delete(oldest);
-  intact.set(folder, { modifiedMs, manifest });
-  return manifest;
 }
 
 /** The line of a top-level field, or of the section that a dotted path begins with; 0 when an override gave it. */

@@ -16,6 +16,7 @@ export type { FlowControl } from './flow-control.js';
 export { toSafeNumber } from './safe-number.js';
 export { receiveBulk, receiveBytes, type ReceiveBulkOptions, type ReceivedBulk } from './bulk-receive.js';
 export { sendBulk, type SendBulkOptions, type SentBulk } from './bulk-send.js';
+export { MessageSink } from './message-sink.js';
 export { elementTypes, fromDataType, toDataType } from './data-type.js';
 export { fromNamedTensors, toNamedTensors } from './named-tensor.js';
 export { decodeProgram, encodeProgram, MAX_PROGRAM_BYTES, programId, type ProgramLimits } from './program-codec.js';

@@ -8,17 +8,18 @@ import { BulkChunkSchema } from './gen/dd2/v1/bulk_pb.js';
 /**
  * What grpc-js needs to know of a method. Message types are `unknown` here, because grpc-js treats all methods alike;
  * `Handlers` and `ServiceClient` give them back to the callers.
- * @param maxRequestBytes a larger request is not decoded: an `Oversized` stands in for it
+ * @param maxRequestBytes a larger single request is not decoded: an `Oversized` stands in for it
  */
 export function methodDefinition(method: DescMethod, maxRequestBytes = Infinity): MethodDefinition<unknown, unknown> {
   const decode = decoder(method.input);
   const kind = method.methodKind;
+  const requestStream = kind === 'client_streaming' || kind === 'bidi_streaming';
   return {
     path: `/${method.parent.typeName}/${method.name}`,
-    requestStream: kind === 'client_streaming' || kind === 'bidi_streaming',
+    requestStream,
     responseStream: kind === 'server_streaming' || kind === 'bidi_streaming',
     requestSerialize: encoder(method.input),
-    requestDeserialize: (bytes) => (bytes.byteLength > maxRequestBytes ? new Oversized(bytes.byteLength, maxRequestBytes) : decode(bytes)),
+    requestDeserialize: (bytes) => (!requestStream && bytes.byteLength > maxRequestBytes ? new Oversized(bytes.byteLength, maxRequestBytes) : decode(bytes)),
     responseSerialize: encoder(method.output),
     responseDeserialize: decoder(method.output),
     originalName: method.localName,

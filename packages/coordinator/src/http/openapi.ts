@@ -11,6 +11,7 @@ const groups: Readonly<Record<string, string>> = {
   metrics: 'What was measured in each update',
   evaluations: 'FID, and the images that belong to it',
   checkpoints: 'States of a run on disk, and what they are exported to',
+  assets: 'Asset bundles that were pushed from other machines; pushing them is for gRPC (`dd2 assets push`)',
   cluster: 'The coordinator and its workers',
   session: 'Login of the page',
   probes: 'For Kubernetes and Prometheus',

@@ -8,7 +8,7 @@ export interface Route {
   readonly verb: 'GET' | 'POST';
   /** under /api/v1; a path parameter is the JSON name of a request field in braces */
   readonly path: string;
-  readonly method: keyof typeof RunService.method;
+  readonly method: Exclude<keyof typeof RunService.method, 'pushAssets'>;
   readonly answer: Answer;
   /** of server-sent events: their names. More than one are the fields of a oneof of the response. */
   readonly events?: readonly string[];
@@ -20,7 +20,10 @@ export interface Route {
 
 export const API = '/api/v1';
 
-/** The one table of operations: the server serves it, the OpenAPI document describes it. */
+/**
+ * The one table of operations: the server serves it, the OpenAPI document describes it. It has every method of RunService but
+ * PushAssets, which takes a stream of messages: that is for gRPC.
+ */
 export const routes: readonly Route[] = [
   { verb: 'GET', path: '/runs', method: 'listRuns', answer: 'json', group: 'runs' },
   { verb: 'POST', path: '/runs', method: 'submitRun', answer: 'json', group: 'runs' },
@@ -40,6 +43,7 @@ export const routes: readonly Route[] = [
   { verb: 'POST', path: '/runs/{runId}/checkpoints/verify', method: 'verifyCheckpoints', answer: 'json', group: 'checkpoints' },
   { verb: 'GET', path: '/runs/{runId}/export', method: 'exportRun', answer: 'download', group: 'checkpoints' },
   { verb: 'POST', path: '/specs/validate', method: 'validateRunSpec', answer: 'json', group: 'runs' },
+  { verb: 'GET', path: '/assets/{manifestSha256}', method: 'findAssets', answer: 'json', group: 'assets' },
   { verb: 'GET', path: '/workers', method: 'listWorkers', answer: 'json', group: 'cluster' },
   { verb: 'GET', path: '/cluster', method: 'getCluster', answer: 'json', group: 'cluster' },
 ];
