@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { createServer, joinAddress, RunService, WorkerService, type RpcServer } from '@dd2/proto';
 import { pino, type Logger } from 'pino';
 import { openAccess, secureTransport, type AccessOptions } from './access.js';
+import { AssetStore } from './pushed-assets/asset-store.js';
 import { ContentStore } from './content-store.js';
 import { Dispatcher } from './dispatcher.js';
 import { executionKind } from './execution-kind.js';
@@ -48,6 +49,10 @@ export interface CoordinatorOptions {
   readonly logger?: Logger;
   /** Redis that keeps the queues; without it they are kept in the data folder */
   readonly redisUrl?: string | undefined;
+  /** file with the password of Redis; its address must hold none then. Read again with every connection */
+  readonly redisPasswordFile?: string | undefined;
+  /** certificates of the authorities that vouch for Redis, for `rediss://`; those that Node knows without */
+  readonly redisCaFile?: string | undefined;
   /** updates wait until so many workers are connected that may compute them (default 1) */
   readonly minWorkers?: number | undefined;
   /** runs that are advanced at once (default 1) */
@@ -56,11 +61,13 @@ export interface CoordinatorOptions {
   readonly resumeRuns?: boolean | undefined;
   /** folder that relative paths of submitted run specs start from when the request names none (default: the working directory) */
   readonly basePath?: string | undefined;
+  /** bytes that asset bundles may have together that are pushed from other machines (default 64 GiB) */
+  readonly maxAssetsBytes?: number | undefined;
 }
 
 const TICK_MS = 1_000;
 /** a run may finish its update and write its checkpoint */
-const LONGEST_CLOSE_MS = 60_000;
+export const LONGEST_CLOSE_MS = 60_000;
 
 interface Parts {
   readonly prometheus: Prometheus;
@@ -69,11 +76,20 @@ interface Parts {
   readonly store: QueueStore;
   readonly runs: RunManager;
   readonly exports: RunExports;
+  readonly assets: AssetStore;
   readonly series: SeriesReader;
   readonly sessions: WorkerSessions;
   readonly server: RpcServer;
   readonly http: HttpServer | undefined;
   readonly ticker: NodeJS.Timeout;
+  readonly stage: Stage;
+}
+
+/** How far the start has come, for probes, which are answered from the beginning to the end. */
+interface Stage {
+  port?: number;
+  store?: QueueStore;
+  closing: boolean;
 }
 
 /** Schedules runs over the workers that dial in: assembles services, dispatcher, queues and runs, and owns them. */
@@ -91,7 +107,7 @@ export class Coordinator {
 
   /** @throws {Dd2Error} UNAVAILABLE when the port cannot be bound, RUN_CONFLICT when another coordinator has the data folder, INVALID_ARGUMENT for plain text on a network */
   static async start(options: CoordinatorOptions): Promise<Coordinator> {
-    const { host = '127.0.0.1', port = 0, logger = pino({ level: 'silent' }), redisUrl, minWorkers, maxRuns, resumeRuns } = options;
+    const { host = '127.0.0.1', port = 0, logger = pino({ level: 'silent' }), redisUrl, redisPasswordFile, redisCaFile, minWorkers, maxRuns, resumeRuns, maxAssetsBytes } = options;
     const [dataDir, basePath] = [resolve(options.dataDir), resolve(options.basePath ?? '.')];
     const tls = secureTransport(host, options.access, logger);
     const opened: (() => Promise<unknown>)[] = [];
@@ -105,7 +121,7 @@ export class Coordinator {
       opened.push(() => server.close());
       const { clusterId, epoch } = fence;
       // Opening the store may take seconds, in which workers and clients can connect already.
-      const opening = QueueStore.open({ dataDir, redisUrl, clusterId, epoch, logger });
+      const opening = QueueStore.open({ dataDir, redisUrl, redisPasswordFile, redisCaFile, clusterId, epoch, logger });
       opening.catch(() => undefined); // awaited below, unless something else has failed before
       opened.push(() => opening.then((store) => store.close(), () => undefined));
 
@@ -120,6 +136,8 @@ export class Coordinator {
       opened.push(() => series.close());
       const exports = new RunExports(cluster.version);
       opened.push(() => exports.close());
+      const assets = await AssetStore.open({ dataDir, maxBytes: maxAssetsBytes, verify: () => fence.verify(), logger });
+      opened.push(() => assets.close());
       const sessions = new WorkerSessions({
         epoch,
         clusterId,
@@ -138,11 +156,10 @@ export class Coordinator {
       const prometheus = new Prometheus({ runs, dispatcher, runActivity, workerActivity, cluster });
       server.add(WorkerService, sessions.handlers(), access.worker);
       const changes = new RunChanges(runs);
-      const handlers = runService({ runs, dispatcher, workerActivity, cluster, exports, series, changes, basePath });
+      const handlers = runService({ runs, dispatcher, workerActivity, cluster, exports, assets, series, changes, basePath });
       server.add(RunService, handlers, access.api);
-      /** what probes are told of, before it is all there */
-      const started: { port?: number; store?: QueueStore } = {};
-      const health = { fence, store: () => started.store, listens: () => started.port !== undefined };
+      const stage: Stage = { closing: false };
+      const health = { fence, store: () => stage.store, listens: () => stage.port !== undefined, closing: () => stage.closing };
       const http = options.http && (await HttpServer.start({
         ...options.http,
         host,
@@ -158,13 +175,13 @@ export class Coordinator {
         logger,
       }));
       opened.push(async () => http?.close());
-      const bound = (started.port = await server.listen(joinAddress(host, port)));
-      const store = (started.store = await opening);
+      const bound = (stage.port = await server.listen(joinAddress(host, port)));
+      const store = (stage.store = await opening);
       cluster.store = store;
       runs.start(store);
       const ticker = setInterval(() => dispatcher.tick(), TICK_MS);
       logger.info({ host, port: bound, page: http?.url, dataDir, epoch: String(epoch), store: store.kind }, 'the coordinator listens');
-      return new Coordinator(joinAddress(host, bound), { prometheus, exports, series, fence, exchange, store, runs, sessions, server, http, ticker });
+      return new Coordinator(joinAddress(host, bound), { prometheus, exports, assets, series, fence, exchange, store, runs, sessions, server, http, ticker, stage });
     } catch (error) {
       for (const close of opened.reverse()) await close();
       throw error;
@@ -188,13 +205,15 @@ export class Coordinator {
 
   /** Ends what runs, with checkpoints, then the sessions and the server; the next coordinator goes on with the runs. */
   async close(): Promise<void> {
-    const { fence, exchange, store, runs, exports, series, sessions, server, http, ticker } = this.parts;
-    await http?.close(); // whoever watches should not wait for the checkpoints
+    const { fence, exchange, store, runs, exports, assets, series, sessions, server, http, ticker, stage } = this.parts;
+    stage.closing = true;
+    http?.endStreams(); // whoever watches should not wait for the checkpoints
     // Together: what is given up because of this goes back into the queue.
-    await Promise.all([store.close(LONGEST_CLOSE_MS), runs.close(), exports.close()]);
+    await Promise.all([store.close(LONGEST_CLOSE_MS), runs.close(), exports.close(), assets.close()]);
     clearInterval(ticker);
     sessions.end();
     await server.close(200);
+    await http?.close();
     await series.close();
     await exchange.close();
     await fence.release();

@@ -28,11 +28,12 @@ export class LocalExchange {
   static async open(dataDir: string, sharedMemory = SHARED_MEMORY): Promise<LocalExchange> {
     // A data folder may be shared by machines, whose process ids mean nothing to each other.
     const identity = createHash('sha256').update(`${hostname()} ${dataDir}`).digest('hex').slice(0, 12);
+    // First, since it makes room: the shared memory of a container outlives the coordinator in it.
+    await removeAbandoned(sharedMemory, identity);
     const parent = (await availableBytes(sharedMemory)) >= ROOM_BYTES ? sharedMemory : join(dataDir, 'exchange');
     await mkdir(parent, { recursive: true });
     await removeAbandoned(parent, identity);
     const folder = join(parent, `dd2-${identity}-${process.pid}`);
-    await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { mode: 0o700 });
     // A forced exit leaves nothing behind; what a SIGKILL leaves, the next coordinator of the data folder removes.
     const cleanUp = (): void => rmSync(folder, { recursive: true, force: true });
@@ -64,11 +65,11 @@ export class LocalExchange {
   }
 }
 
-/** Removes what coordinators of the same data folder left when they were killed. */
+/** Removes what coordinators of the same data folder left when they were killed, be it under the id that this process has now. */
 async function removeAbandoned(parent: string, identity: string): Promise<void> {
-  for (const name of await readdir(parent)) {
+  for (const name of await readdir(parent).catch(() => [])) {
     const pid = new RegExp(`^dd2-${identity}-(\\d+)$`).exec(name)?.[1];
-    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(parent, name), { recursive: true, force: true });
+    if (pid !== undefined && (Number(pid) === process.pid || !isAlive(Number(pid)))) await rm(join(parent, name), { recursive: true, force: true });
   }
 }
 

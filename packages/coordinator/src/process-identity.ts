@@ -16,26 +16,33 @@ export const processIdentitySchema = z.object({
 
 export type ProcessIdentity = z.infer<typeof processIdentitySchema>;
 
-/** What `/proc` does not tell (it is Linux') is left out. */
+/** What `/proc` does not tell (it is Linux') is left out, and so is what it tells of another process table than this process's. */
 export async function thisProcess(): Promise<ProcessIdentity> {
+  const self = { host: hostname(), pid: process.pid };
+  if ((await readlink('/proc/self').catch(() => '')) !== String(process.pid)) return self;
   const [boot, pidNamespace, status] = await Promise.all([
     readFile('/proc/sys/kernel/random/boot_id', 'utf8').then((id) => id.trim(), () => undefined),
     readlink('/proc/self/ns/pid').catch(() => undefined),
     statusOf(process.pid),
   ]);
   const startTicks = status?.startTicks;
-  return { host: hostname(), pid: process.pid, ...(boot && { boot }), ...(pidNamespace && { pidNamespace }), ...(startTicks !== undefined && { startTicks }) };
+  return { ...self, ...(boot && { boot }), ...(pidNamespace && { pidNamespace }), ...(startTicks !== undefined && { startTicks }) };
 }
 
-/** Has that process ended, for certain? False also for one that cannot be seen from here. */
-export async function hasEnded(other: ProcessIdentity): Promise<boolean> {
-  const here = await thisProcess();
-  const sameTable = other.boot === here.boot && other.pidNamespace === here.pidNamespace && (here.boot !== undefined || other.host === here.host);
-  if (!sameTable) return false;
-  if (here.startTicks === undefined) return !isAlive(other.pid);
+/**
+ * Has that process ended, for certain? False also for one that cannot be seen from here. Host name and process id prove nothing
+ * on Linux: every container's first process is number 1, and the pods of a StatefulSet come back under the same name.
+ */
+export async function hasEnded(other: ProcessIdentity, here?: ProcessIdentity): Promise<boolean> {
+  const { host, boot, pidNamespace, startTicks } = here ?? (await thisProcess());
+  if (other.boot !== boot || other.pidNamespace !== pidNamespace) return false;
+  if (process.platform !== 'linux') return other.host === host && !isAlive(other.pid);
+  if (boot === undefined || pidNamespace === undefined || startTicks === undefined) return false;
   const status = await statusOf(other.pid);
+  // `/proc` may hide the processes of other users.
+  if (status === undefined) return !isAlive(other.pid);
   // A zombie has ended; its parent has not asked for the exit code yet.
-  return status === undefined || status.startTicks !== other.startTicks || status.state === 'Z' || status.state === 'X';
+  return status.startTicks !== other.startTicks || status.state === 'Z' || status.state === 'X';
 }
 
 export function isAlive(pid: number): boolean {

@@ -5,6 +5,7 @@ import { Dd2Error } from '@dd2/core';
 import type { Engine, EngineResult, EngineTask } from '@dd2/engine';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { WorkerHealth } from './health/worker-health.js';
 import { KnownCoordinators } from './known-coordinators.js';
 import { LocalCopies, type BulkSource } from './local-copies.js';
 import { runSession, type SessionOptions } from './session.js';
@@ -94,6 +95,7 @@ function session(stream = true, more: Partial<SessionOptions> = {}): Promise<{ r
     engine: real,
     copies,
     logger: pino({ level: 'silent' }),
+    watch: new WorkerHealth(abort.signal),
     signal: abort.signal,
     late: late.signal,
     ...more,

@@ -19,6 +19,7 @@ import type { Logger } from 'pino';
 import { connect, type ConnectionOptions } from './connection.js';
 import { isAlive } from './engine-health.js';
 import { executeLease } from './execute-lease.js';
+import type { SessionWatch } from './health/worker-health.js';
 import type { KnownCoordinators } from './known-coordinators.js';
 import { LeaseQueue } from './lease-queue.js';
 import type { LocalCopies } from './local-copies.js';
@@ -48,6 +49,8 @@ export interface SessionOptions {
   /** what earlier sessions have pulled into the engine */
   readonly copies: LocalCopies;
   readonly logger: Logger;
+  /** is told how the session goes */
+  readonly watch: SessionWatch;
   /** drains: the lease in hand is finished, then the session ends */
   readonly signal: AbortSignal;
   /** ends the session whatever is in hand; fires some time after `signal` */
@@ -58,7 +61,7 @@ export interface SessionOptions {
 
 /** One session with the coordinator. Resolves when it ended on purpose: whether to dial again. Rejects when it broke. */
 export async function runSession(options: SessionOptions): Promise<{ readonly reconnect: boolean }> {
-  const { coordinator, copies, engine, logger, signal, late, welcomeMs = WELCOME_MS } = options;
+  const { coordinator, copies, engine, logger, watch, signal, late, welcomeMs = WELCOME_MS } = options;
   const { control: stream, bulk, uploaded, close } = connect(coordinator, options.connection);
   let exchange: string | undefined;
   let exchangeName = '';
@@ -89,6 +92,7 @@ export async function runSession(options: SessionOptions): Promise<{ readonly re
     }
   };
   const queue = new LeaseQueue(async (lease) => {
+    watch.computing(true);
     try {
       send({ case: 'leaseResult', value: await execute(lease) });
     } catch (thrown) {
@@ -96,6 +100,8 @@ export async function runSession(options: SessionOptions): Promise<{ readonly re
       // Without an engine this worker is lost, which is not the lease's failure: it goes to another worker.
       if (error.code === 'UNAVAILABLE' && !(await isAlive(engine))) stream.cancel();
       else failed(lease, error);
+    } finally {
+      watch.computing(false);
     }
   });
   const breakOff = (error: Dd2Error): void => {
@@ -119,6 +125,7 @@ export async function runSession(options: SessionOptions): Promise<{ readonly re
   const welcomed = async (welcome: Welcome): Promise<void> => {
     options.known.meet(welcome.clusterId, welcome.epoch);
     clearTimeout(unanswered);
+    watch.welcomed();
     logger.info({ coordinator, session: welcome.sessionId }, 'connected');
     exchangeName = `${welcome.sessionId}.gradient`;
     exchange = options.stream ? undefined : await sharedFolder(welcome.localExchange);
@@ -177,6 +184,7 @@ export async function runSession(options: SessionOptions): Promise<{ readonly re
     throw broken ?? fromStatus(thrown);
   } finally {
     over = true;
+    watch.disconnected();
     clearTimeout(unanswered);
     clearInterval(heartbeat);
     signal.removeEventListener('abort', onAbort);

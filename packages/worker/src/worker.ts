@@ -7,6 +7,8 @@ import { pino, type Logger } from 'pino';
 import type { ConnectionOptions } from './connection.js';
 import { deviceKind } from './device-kind.js';
 import { isAlive } from './engine-health.js';
+import { HealthServer, type HealthAddress } from './health/health-server.js';
+import { LEASE_LIMIT_MS, WorkerHealth } from './health/worker-health.js';
 import { KnownCoordinators } from './known-coordinators.js';
 import { LocalCopies } from './local-copies.js';
 import { runSession } from './session.js';
@@ -31,6 +33,10 @@ export interface WorkerOptions {
   readonly connection?: ConnectionOptions;
   /** dial again when the coordinator is lost (default true) */
   readonly reconnect?: boolean;
+  /** where probes are answered; nowhere without */
+  readonly health?: HealthAddress | undefined;
+  /** milliseconds after which the engine counts as hanging while it computes a lease (default 1,800,000) */
+  readonly leaseLimitMs?: number;
 }
 
 const FIRST_WAIT_MS = 100;
@@ -51,15 +57,33 @@ export interface WorkerEnd {
 
 /**
  * Runs a worker until its signal aborts or the coordinator sends it home. A lost coordinator is dialled again.
- * @throws {Dd2Error} PROVIDER_UNAVAILABLE, PROTOCOL, UNAUTHENTICATED; without `reconnect`, what ended the session
+ * @throws {Dd2Error} PROVIDER_UNAVAILABLE, PROTOCOL, UNAUTHENTICATED; without `reconnect`, what ended the session; UNAVAILABLE
+ * when probes cannot be answered
  */
 export async function runWorker(options: WorkerOptions): Promise<WorkerEnd> {
-  const { coordinator, provider, intraOpThreads, role = '', stream = false, reconnect = true, drainMs = DRAIN_MS, connection = {} } = options;
+  const { signal = new AbortController().signal, leaseLimitMs = LEASE_LIMIT_MS } = options;
+  const health = new WorkerHealth(signal, { leaseMs: leaseLimitMs });
+  const server = options.health && (await HealthServer.start(options.health, health));
+  if (server) options.logger?.info({ port: server.port }, 'probes are answered at /healthz and /readyz');
+  try {
+    return await work({ ...options, signal }, health);
+  } finally {
+    await server?.close();
+  }
+}
+
+async function work(options: WorkerOptions & { readonly signal: AbortSignal }, health: WorkerHealth): Promise<WorkerEnd> {
+  const { coordinator, signal, provider, intraOpThreads, role = '', stream = false, reconnect = true, drainMs = DRAIN_MS, connection = {} } = options;
   const name = options.name ?? `${hostname()}-${process.pid}`;
   const logger = (options.logger ?? pino({ level: 'silent' })).child({ worker: name });
-  const signal = options.signal ?? new AbortController().signal;
   const late = abortedLater(signal, drainMs);
-  let engine = await Engine.start({ provider, intraOpThreads });
+  const startEngine = async (): Promise<Engine> => {
+    health.engineStarting();
+    const started = await Engine.start({ provider, intraOpThreads });
+    health.engineStarted(started);
+    return started;
+  };
+  let engine = await startEngine();
   let copies = new LocalCopies(engine);
   try {
     const known = new KnownCoordinators();
@@ -68,7 +92,7 @@ export async function runWorker(options: WorkerOptions): Promise<WorkerEnd> {
     for (let wait = FIRST_WAIT_MS; !signal.aborted; wait = Math.min(2 * wait, LONGEST_WAIT_MS)) {
       const started = performance.now();
       try {
-        const ended = await runSession({ coordinator, connection, known, workerId, name, provider, device, intraOpThreads, role, stream, engine, copies, logger, signal, late });
+        const ended = await runSession({ coordinator, connection, known, workerId, name, provider, device, intraOpThreads, role, stream, engine, copies, logger, watch: health, signal, late });
         if (!ended.reconnect) break;
       } catch (thrown) {
         const error = Dd2Error.from(thrown);
@@ -79,7 +103,7 @@ export async function runWorker(options: WorkerOptions): Promise<WorkerEnd> {
       await delay(wait * (1 + JITTER * Math.random()), undefined, { signal }).catch(() => undefined);
       if (!(await isAlive(engine))) {
         logger.warn('the engine is gone, another one is started');
-        engine = await Engine.start({ provider, intraOpThreads });
+        engine = await startEngine();
         copies = new LocalCopies(engine);
       }
     }

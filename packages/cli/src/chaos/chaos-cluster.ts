@@ -7,8 +7,9 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RunSpec } from '@dd2/core';
 import { createClient, fromStatus, RunService, type CallOptions } from '@dd2/proto';
+import { childEnvironment } from '../cluster/child-environment.js';
 import { dd2Program, workerArguments } from '../cluster/worker-supervisor.js';
-import { connectLocal, withoutConnection } from '../connection.js';
+import { connectLocal } from '../connection.js';
 import type { RunClient } from '../run-client.js';
 import type { Fault } from './fault-plan.js';
 import { spawnRedis } from './redis-process.js';
@@ -58,7 +59,7 @@ export class ChaosCluster {
     const [port, redisPort] = await freePorts();
     const address = `127.0.0.1:${port}`;
     const store = redis ? { process: supervise('store', (log) => spawnRedis(redisPort, storeFolder, log)), folder: storeFolder } : undefined;
-    const environment = { ...withoutConnection(process.env), DD2_REDIS_URL: redis ? `redis://127.0.0.1:${redisPort}` : '' };
+    const environment = { ...childEnvironment(process.env), ...(redis && { DD2_REDIS_URL: `redis://127.0.0.1:${redisPort}` }) };
     const coordinator = supervise('coordinator', (log) => spawnDd2(['coordinator', '--data-dir', dataDir, '--port', String(port), '--supervised'], log, environment));
     const members = Array.from({ length: workers }, (_, index) =>
       supervise(`worker ${index}`, (log) => spawnDd2(workerArguments({ coordinator: address, dataDir, ...execution, verbose: false }, `worker-${index}`), log, environment)),

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { Dd2Error, errorCodes, type ErrorCode } from '@dd2/core';
-import { withoutConnection } from '../connection.js';
+import { childEnvironment } from './child-environment.js';
 
 export interface WorkerSettings {
   /** host:port */
@@ -111,7 +111,7 @@ export const dd2Program = fileURLToPath(new URL('../../bin/dd2.mjs', import.meta
 
 /** A `dd2 worker` process that leaves when this process ends, however it ends. */
 export function spawnWorker(settings: WorkerSettings, name: string): ChildProcess {
-  return spawn(process.execPath, [dd2Program, ...workerArguments(settings, name)], { env: withoutConnection(process.env), stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  return spawn(process.execPath, [dd2Program, ...workerArguments(settings, name)], { env: childEnvironment(process.env), stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
 }
 
 /** The command line of a worker that has a supervisor. */

@@ -5,7 +5,7 @@ import { LocalCluster } from '../cluster/local-cluster.js';
 import { certsOption, insecureListenOption } from '../connection.js';
 import { requireAssets, submit } from '../distil.js';
 import { followRun, SUBMITTED } from '../follow-run.js';
-import { providerOption, maxRunsOption, minWorkersOption, queueSettings, redisUrlOption, setOption, teacherWorkersOption, wholeNumber, workersFor, type Provider, type QueueSettings } from '../options.js';
+import { providerOption, maxRunsOption, minWorkersOption, queueSettings, redisOptions, setOption, teacherWorkersOption, wholeNumber, workersFor, type Provider, type QueueSettings } from '../options.js';
 import { httpOptions, httpPortOption, noHttpOption, USUAL_PORT, type PageSettings } from '../page.js';
 import { LiveOutput } from '../render/live-output.js';
 import { describeOutcome } from '../render/run-outcome.js';
@@ -28,7 +28,7 @@ interface UpOptions extends QueueSettings, PageSettings {
 
 /** `dd2 up` */
 export function upCommand(): Command {
-  return new Command('up')
+  const command = new Command('up')
     .description('a cluster on this machine that stays up; with a run spec, a run on it')
     .argument('[spec]', 'run spec (YAML) to submit')
     .option('--workers <number>', 'worker processes', wholeNumber(1), 1)
@@ -41,7 +41,6 @@ export function upCommand(): Command {
     .addOption(noHttpOption())
     .addOption(certsOption())
     .addOption(insecureListenOption())
-    .addOption(redisUrlOption())
     .addOption(minWorkersOption())
     .addOption(maxRunsOption())
     .addOption(setOption())
@@ -90,4 +89,6 @@ export function upCommand(): Command {
         interrupt.dispose();
       }
     });
+  for (const option of redisOptions()) command.addOption(option);
+  return command;
 }

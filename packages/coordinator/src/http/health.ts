@@ -17,6 +17,8 @@ export interface HealthSources {
   readonly store: () => Pick<QueueStore, 'stuckMs'> | undefined;
   /** whether workers and clients can connect */
   readonly listens: () => boolean;
+  /** whether it was told to end: it writes checkpoints, and leases nothing any more */
+  readonly closing: () => boolean;
 }
 
 /** Whether the process does its work: a new one would not do better. A store that is away is no reason, since what runs goes on. */
@@ -28,9 +30,10 @@ export function liveness({ fence, store }: HealthSources): Health {
   ]);
 }
 
-/** Whether workers and people should come here. */
-export function readiness({ fence, store, listens }: HealthSources): Health {
+/** Whether workers and people should come here: work can be leased. */
+export function readiness({ fence, store, listens, closing }: HealthSources): Health {
   return healthOf([
+    ...(closing() ? ['the coordinator stops'] : []),
     ...(fence.lost.aborted ? ['another coordinator has taken the data folder over'] : []),
     ...(listens() ? [] : ['workers and clients cannot connect yet']),
     ...(store() ? [] : ['the queues are not opened yet']),

@@ -124,7 +124,8 @@ describe('a wrong request', () => {
   it('is refused when too many come from one address, and told when to try again', async () => {
     const { ask } = await httpCoordinator({ http: { port: 0, limits: { perSecond: 0.01, burst: 3 } } });
     for (let index = 0; index < 3; index++) expect((await ask(`${API}/cluster`)).status).toBe(200);
-    const refused = await ask('/healthz');
+    for (const probe of ['/healthz', '/readyz']) expect((await ask(probe)).status).toBe(200);
+    const refused = await ask(`${API}/cluster`);
     expect(refused.status).toBe(429);
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(10);
     expect(errorOf(await refused.text())).toMatchObject({ code: 'RESOURCE_EXHAUSTED', retryable: true });
@@ -384,6 +385,17 @@ describe('who watches', () => {
 });
 
 describe('a server that stops', () => {
+  it('tells probes so until it is gone, and is alive', async () => {
+    const { coordinator, ask } = await httpCoordinator();
+    expect(await (await ask('/readyz')).json()).toEqual({ ok: true, reasons: [] });
+    const closed = coordinator.close();
+    const [ready, live, watching] = await Promise.all([ask('/readyz'), ask('/healthz'), ask(`${API}/watch`)]);
+    expect([ready.status, await ready.json()]).toEqual([503, { ok: false, reasons: ['the coordinator stops'] }]);
+    expect([live.status, await live.json()]).toEqual([200, { ok: true, reasons: [] }]);
+    expect(errorOf(await watching.text())).toMatchObject({ code: 'UNAVAILABLE', retryable: true });
+    await closed;
+  });
+
   it('ends the streams of events at once, and leaves its port', async () => {
     const { coordinator, ask, url } = await httpCoordinator();
     const watching = await ask(`${API}/watch`);

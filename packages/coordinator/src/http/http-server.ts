@@ -62,6 +62,9 @@ export interface HttpServerOptions {
 
 const LIMITS: HttpLimits = { perSecond: 200, burst: 1_000, maxStreams: 512, maxBodyBytes: 1024 * 1024 };
 const MAX_PARAMETER_LENGTH = 256;
+const LIVE = '/healthz';
+const READY = '/readyz';
+const probes: ReadonlySet<string> = new Set([LIVE, READY]);
 /** the last answers may arrive before connections are closed */
 const CLOSE_MS = 200;
 
@@ -88,6 +91,11 @@ export class HttpServer {
       await close(parts);
       throw error;
     }
+  }
+
+  /** Ends the streams of events, and opens no more; everything else is answered until the server is closed. */
+  endStreams(): void {
+    this.parts.streams.close();
   }
 
   /** Ends the streams of events and closes all connections. */
@@ -145,6 +153,8 @@ function createApp(options: HttpServerOptions, limits: HttpLimits, streams: Even
   });
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(headers);
+    // A probe that is refused would end a process that works, because of somebody else behind the same address.
+    if (probes.has(request.routeOptions.url ?? '')) return;
     const retryAfterMs = rate.take(request.ip);
     if (retryAfterMs > 0) throw new Dd2Error('RESOURCE_EXHAUSTED', `more than ${limits.perSecond} requests a second came from here`, { remedy: `Try again in ${retryAfterMs} ms`, details: { retryAfterMs } });
   });
@@ -205,8 +215,8 @@ function serveRoutes(app: FastifyInstance, { access, handlers, runs, changes, ve
 
 function serveProbes(app: FastifyInstance, { access, liveness, readiness, metrics }: HttpServerOptions): void {
   const tell = (reply: FastifyReply, { ok, reasons }: Health): FastifyReply => reply.code(ok ? 200 : 503).header('cache-control', 'no-store').send({ ok, reasons });
-  app.get('/healthz', (_request, reply) => tell(reply, liveness()));
-  app.get('/readyz', (_request, reply) => tell(reply, readiness()));
+  app.get(LIVE, (_request, reply) => tell(reply, liveness()));
+  app.get(READY, (_request, reply) => tell(reply, readiness()));
   if (!metrics) return;
   app.get('/metrics', { onRequest: async (request) => access.admitToMetrics(request) }, async (_request, reply) =>
     reply.headers({ 'content-type': metrics.contentType, 'cache-control': 'no-store' }).send(await metrics.metricsText()),

@@ -35,7 +35,7 @@ async function consumerOf(dead: number, concurrency = 1): Promise<{ readonly ser
   const server = await RedisServer.start();
   onTestFinished(() => server.kill());
   const events = { changed: () => undefined, trouble: () => undefined };
-  const backend = new Wedged(new RedisBackend({ url: server.url, clusterId: 'test', logger, events }), dead);
+  const backend = new Wedged(new RedisBackend({ address: { url: server.url }, clusterId: 'test', logger, events }), dead);
   await backend.connect();
   const recorder = new Recorder();
   const consumer = new Consumer('runs-1', new JobProcessor(recorder.processing({ concurrency }), logger), backend);

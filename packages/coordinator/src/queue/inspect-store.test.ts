@@ -15,7 +15,7 @@ it('opens an embedded store in a folder of its own, and removes it', async () =>
 });
 
 it('says why a server does not answer, without its password', async () => {
-  const failed = await inspectRedis('redis://user:secret@127.0.0.1:1').catch((thrown: unknown) => thrown);
+  const failed = await inspectRedis({ url: 'redis://user:secret@127.0.0.1:1' }).catch((thrown: unknown) => thrown);
   expect(failed).toMatchObject({ code: 'UNAVAILABLE', message: expect.stringContaining('ECONNREFUSED') as string });
   expect(JSON.stringify(failed, Object.getOwnPropertyNames(failed))).not.toContain('secret');
 });
@@ -36,16 +36,16 @@ describe.skipIf(!redisInstalled)('a redis-server', () => {
     await admin.config('SET', 'maxmemory-policy', 'allkeys-lru');
     await admin.config('SET', 'appendonly', 'no');
     await admin.config('SET', 'save', '');
-    expect(await inspectRedis(server.url)).toMatchObject({ version: expect.stringMatching(/^\d+\.\d+\.\d+$/) as string, maxmemoryPolicy: 'allkeys-lru', appendOnly: false, snapshots: false, role: 'master' });
+    expect(await inspectRedis({ url: server.url })).toMatchObject({ version: expect.stringMatching(/^\d+\.\d+\.\d+$/) as string, maxmemoryPolicy: 'allkeys-lru', appendOnly: false, snapshots: false, role: 'master' });
     await admin.config('SET', 'save', '3600 1');
-    expect(await inspectRedis(server.url)).toMatchObject({ appendOnly: false, snapshots: true });
+    expect(await inspectRedis({ url: server.url })).toMatchObject({ appendOnly: false, snapshots: true });
   });
 
   it('that asks for another password is one that cannot be used', async () => {
     await admin.config('SET', 'requirepass', 'right');
-    const failed = await inspectRedis(server.url.replace('redis://', 'redis://:wrong-secret@')).catch((thrown: unknown) => thrown);
+    const failed = await inspectRedis({ url: server.url.replace('redis://', 'redis://:wrong-secret@') }).catch((thrown: unknown) => thrown);
     expect(failed).toMatchObject({ code: 'UNAVAILABLE', message: expect.stringMatching(/WRONGPASS|NOAUTH/) as string });
     expect(JSON.stringify(failed, Object.getOwnPropertyNames(failed))).not.toContain('wrong-secret');
-    expect(await inspectRedis(server.url.replace('redis://', 'redis://:right@'))).toMatchObject({ role: 'master' });
+    expect(await inspectRedis({ url: server.url.replace('redis://', 'redis://:right@') })).toMatchObject({ role: 'master' });
   });
 });

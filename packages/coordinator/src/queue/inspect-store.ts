@@ -4,9 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Dd2Error } from '@dd2/core';
 import { Redis } from 'ioredis';
-import { bounded, reason } from './bounded.js';
+import { bounded } from './bounded.js';
 import { EmbeddedDatabase } from './embedded-database.js';
 import { templateFile } from './embedded-template.js';
+import { redisConnection, type RedisAddress } from './redis-connection.js';
+import { redisTrouble } from './redis-trouble.js';
 
 export interface EmbeddedInspection {
   /** opening a new database, asking it something, and closing it */
@@ -29,6 +31,8 @@ export async function inspectEmbeddedStore(): Promise<EmbeddedInspection> {
   }
 }
 
+export type { RedisAddress } from './redis-connection.js';
+
 export interface RedisInspection {
   readonly version: string;
   /** what it does when its memory is full; `noeviction` is what a queue needs. Empty where it does not say */
@@ -44,11 +48,12 @@ export interface RedisInspection {
 
 const CONNECT_MS = 3_000;
 
-/** Asks a Redis server about itself. @throws {Dd2Error} UNAVAILABLE, with why it does not answer; neither address nor password is in the message or behind it */
-export async function inspectRedis(url: string): Promise<RedisInspection> {
-  const client = new Redis(url, { lazyConnect: true, connectTimeout: CONNECT_MS, maxRetriesPerRequest: 0, retryStrategy: () => null, enableOfflineQueue: false });
+/** Asks a Redis server about itself. @throws {Dd2Error} UNAVAILABLE, with why it does not answer, INVALID_ARGUMENT for files that cannot be used; neither address nor password is in the message or behind it */
+export async function inspectRedis(address: RedisAddress): Promise<RedisInspection> {
+  const { url, ...settings } = redisConnection(address);
+  const client = new Redis(url, { ...settings, lazyConnect: true, connectTimeout: CONNECT_MS, maxRetriesPerRequest: 0, retryStrategy: () => null, enableOfflineQueue: false });
   let trouble = '';
-  client.on('error', (error: Error) => (trouble = reason(error)));
+  client.on('error', (error: Error) => (trouble = redisTrouble(error)));
   try {
     await bounded('be reached', client.connect(), CONNECT_MS);
     const started = performance.now();
@@ -70,7 +75,7 @@ export async function inspectRedis(url: string): Promise<RedisInspection> {
       milliseconds,
     };
   } catch (thrown) {
-    throw new Dd2Error('UNAVAILABLE', trouble === '' ? reason(thrown) : trouble);
+    throw new Dd2Error('UNAVAILABLE', trouble === '' ? redisTrouble(thrown) : trouble);
   } finally {
     client.disconnect();
   }

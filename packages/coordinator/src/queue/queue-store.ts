@@ -8,12 +8,16 @@ import { EmbeddedBackend } from './embedded-backend.js';
 import { JobProcessor, type Processing } from './job-processor.js';
 import { JobQueue } from './job-queue.js';
 import { RedisBackend } from './redis-backend.js';
+import { isRefusedByRedis } from './redis-trouble.js';
 import type { StoreBackend } from './store-backend.js';
 
 export interface QueueStoreOptions {
   readonly dataDir: string;
   /** a Redis server; without it the store is embedded, with its files in the data folder */
   readonly redisUrl?: string | undefined;
+  /** see `RedisAddress` */
+  readonly redisPasswordFile?: string | undefined;
+  readonly redisCaFile?: string | undefined;
   /** tells the jobs of one data folder from those of others on the same Redis */
   readonly clusterId: string;
   /** of this coordinator; larger than that of any coordinator before */
@@ -57,7 +61,7 @@ export class QueueStore extends EventEmitter<{ up: [] }> {
   /**
    * A store that cannot be reached is no error: it is tried again and again, see `state`. An embedded one that cannot be read is
    * set aside and made anew.
-   * @throws {Dd2Error} INVALID_ARGUMENT when the address of Redis is none
+   * @throws {Dd2Error} INVALID_ARGUMENT when the address of Redis is none, or its files cannot be used
    */
   static async open(options: QueueStoreOptions): Promise<QueueStore> {
     const store = new QueueStore(options);
@@ -65,7 +69,7 @@ export class QueueStore extends EventEmitter<{ up: [] }> {
     return store;
   }
 
-  private constructor({ dataDir, redisUrl, clusterId, epoch, logger }: QueueStoreOptions) {
+  private constructor({ dataDir, redisUrl, redisPasswordFile, redisCaFile, clusterId, epoch, logger }: QueueStoreOptions) {
     super();
     this.#epoch = epoch;
     this.#logger = logger;
@@ -73,7 +77,7 @@ export class QueueStore extends EventEmitter<{ up: [] }> {
       changed: () => this.#wake(),
       trouble: (thrown: unknown) => logger.debug({ reason: reason(thrown) }, 'trouble with the queue store'),
     };
-    this.#backend = redisUrl === undefined ? new EmbeddedBackend({ dataDir, epoch, logger, events }) : new RedisBackend({ url: redisUrl, clusterId, logger, events });
+    this.#backend = redisUrl === undefined ? new EmbeddedBackend({ dataDir, epoch, logger, events }) : new RedisBackend({ address: { url: redisUrl, passwordFile: redisPasswordFile, caFile: redisCaFile }, clusterId, logger, events });
     let contacted = (): void => undefined;
     this.#contacted = new Promise((resolve) => (contacted = resolve));
     this.#watching = this.#watch(contacted);
@@ -87,7 +91,7 @@ export class QueueStore extends EventEmitter<{ up: [] }> {
     return this.#state;
   }
 
-  /** Milliseconds for which the store could be reached, and yet no job was taken from it. */
+  /** Milliseconds for which the store could be reached and refused nothing, and yet no job was taken from it. */
   get stuckMs(): number {
     return this.#unusableSince === undefined ? 0 : performance.now() - this.#unusableSince;
   }
@@ -159,7 +163,8 @@ export class QueueStore extends EventEmitter<{ up: [] }> {
       this.#unusable = 0;
       this.#unusableSince = undefined;
     } catch (thrown) {
-      this.#unusableSince ??= performance.now();
+      if (isRefusedByRedis(thrown)) this.#unusableSince = undefined;
+      else this.#unusableSince ??= performance.now();
       if (++this.#unusable % REPAIR_AFTER === 0) await this.#backend.repair();
       throw thrown;
     }

@@ -1,13 +1,13 @@
 import { once } from 'node:events';
 import { Queue, createRedisBackend } from 'bullmq';
-import { Dd2Error } from '@dd2/core';
 import { Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import { bounded, reason, unavailable } from './bounded.js';
+import { bounded, unavailable } from './bounded.js';
+import { redisConnection, type RedisAddress, type RedisConnection } from './redis-connection.js';
+import { redisTrouble } from './redis-trouble.js';
 import { PacedWorker, type BackendEvents, type StoreBackend, type StoreProcessor, type StoreQueue, type StoreWorker, type StoreWorkerOptions } from './store-backend.js';
 
-/** A server that is away is dialled again within a second. */
-const dialling = { retryStrategy: (times: number) => Math.min(1_000, 25 * 2 ** Math.min(times, 10)), connectTimeout: 2_000 };
+const dialling = { connectTimeout: 2_000 };
 /** Calls fail at once when the connection is down and soon when the server does not answer; what was cut off is not sent again. */
 const callers = { ...dialling, enableOfflineQueue: false, autoResendUnfulfilledCommands: false, socketTimeout: 2_000 };
 /** Workers wait for the server. Their longest wait for an answer is BullMQ's blocking one, 10 s: a connection silent for longer is dead. */
@@ -17,7 +17,7 @@ const waiters = { ...dialling, maxRetriesPerRequest: null, socketTimeout: 15_000
 export class RedisBackend implements StoreBackend {
   readonly kind = 'redis';
   readonly #client: Redis;
-  readonly #url: string;
+  readonly #connection: RedisConnection;
   readonly #prefix: string;
   readonly #logger: Logger;
   readonly #events: BackendEvents;
@@ -25,18 +25,16 @@ export class RedisBackend implements StoreBackend {
   /** whether the server behind the present connection has been looked at */
   #inspected = false;
 
-  /** @throws {Dd2Error} INVALID_ARGUMENT when the URL is none */
-  constructor(o: { readonly url: string; readonly clusterId: string; readonly logger: Logger; readonly events: BackendEvents }) {
-    if (!URL.canParse(o.url) || !/^rediss?:$/.test(new URL(o.url).protocol)) {
-      throw new Dd2Error('INVALID_ARGUMENT', 'the address of Redis cannot be read', { field: 'redisUrl', remedy: 'It looks like redis://host:6379, rediss:// with TLS' });
-    }
-    this.#url = o.url;
+  /** @throws {Dd2Error} INVALID_ARGUMENT when the URL is none, or its files cannot be used */
+  constructor(o: { readonly address: RedisAddress; readonly clusterId: string; readonly logger: Logger; readonly events: BackendEvents }) {
+    this.#connection = redisConnection(o.address);
     this.#prefix = `dd2:${o.clusterId}`;
     this.#logger = o.logger;
     this.#events = o.events;
-    this.#client = new Redis(o.url, callers);
+    const { url, ...settings } = this.#connection;
+    this.#client = new Redis(url, { ...callers, ...settings });
     this.#client.on('error', (error: Error) => {
-      this.#trouble = reason(error);
+      this.#trouble = redisTrouble(error);
     });
     this.#client.on('ready', () => o.events.changed());
     this.#client.on('close', () => {
@@ -46,7 +44,11 @@ export class RedisBackend implements StoreBackend {
   }
 
   async connect(): Promise<void> {
-    if (this.#client.status === 'connecting' || this.#client.status === 'connect') await bounded('be reached', once(this.#client, 'ready'));
+    if (this.#client.status === 'connecting' || this.#client.status === 'connect') {
+      await bounded('be reached', once(this.#client, 'ready')).catch((thrown: unknown) => {
+        throw unavailable('be reached', redisTrouble(thrown));
+      });
+    }
     if (this.#client.status !== 'ready') throw unavailable('be reached', this.#trouble);
     if (this.#inspected) return;
     const info = await bounded('tell about itself', this.#client.info());
@@ -73,7 +75,7 @@ export class RedisBackend implements StoreBackend {
   }
 
   worker(name: string, process: StoreProcessor, options: StoreWorkerOptions): StoreWorker {
-    const connection = { ...waiters, url: this.#url };
+    const connection = { ...waiters, ...this.#connection };
     const worker = new PacedWorker(name, process, { ...options, connection, prefix: this.#prefix, skipVersionCheck: true }, createRedisBackend);
     worker.on('error', (error) => this.#events.trouble(error));
     return worker;

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import pino from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { temporaryFolder } from '../testing/temporary-folder.js';
@@ -37,6 +38,26 @@ const state = async (store: QueueStore, wanted: 'up' | 'down'): Promise<void> =>
 };
 
 describe.skipIf(!redisInstalled)('an outage of Redis', () => {
+  it('that is a refusal to write asks for no new coordinator, and is over with its cause', async () => {
+    const server = await startServer({ maxmemoryPolicy: 'noeviction' });
+    const client = server.client();
+    onTestFinished(() => client.disconnect());
+    const store = await openStore(server.url);
+    const recorder = new Recorder();
+    const queue = store.queue<Data>('runs', recorder.processing());
+    await state(store, 'up');
+    await client.config('SET', 'maxmemory', '1');
+    await expect(queue.ensure(job('refused'))).rejects.toMatchObject({ code: 'UNAVAILABLE', message: expect.stringContaining('OOM') as string });
+    await state(store, 'down');
+    await delay(3_000);
+    expect(store.state).toBe('down');
+    expect(store.stuckMs).toBe(0);
+    await client.config('SET', 'maxmemory', '0');
+    await state(store, 'up');
+    await queue.ensure(job('taken'));
+    await recorder.until(() => recorder.came.length === 1);
+  });
+
   it('that loses everything disturbs no job that is being processed, and jobs are taken afterwards', async () => {
     const server = await startServer();
     const { store, queue, recorder } = await busy(server);

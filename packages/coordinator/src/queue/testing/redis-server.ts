@@ -26,16 +26,23 @@ export interface RedisServerOptions {
   readonly folder?: string;
   readonly password?: string;
   readonly maxmemoryPolicy?: string;
+  /** it speaks TLS only, with these PEM files */
+  readonly tls?: { readonly certFile: string; readonly keyFile: string; readonly caFile: string };
+  /** who may log in; `password` is then that of this machine's calls */
+  readonly aclFile?: string;
 }
 
 /** A redis-server on a port of its own, which can be killed, hung and started again. */
 export class RedisServer {
   #child: ChildProcess | undefined;
+  #password: string | undefined;
 
   private constructor(
     readonly port: number,
     private readonly options: RedisServerOptions,
-  ) {}
+  ) {
+    this.#password = options.password;
+  }
 
   static async start(options: RedisServerOptions = {}): Promise<RedisServer> {
     const server = new RedisServer(await freePort(), options);
@@ -44,22 +51,41 @@ export class RedisServer {
   }
 
   get url(): string {
-    return `redis://${this.options.password === undefined ? '' : `:${this.options.password}@`}127.0.0.1:${this.port}`;
+    return `${this.options.tls ? 'rediss' : 'redis'}://${this.#password === undefined ? '' : `:${this.#password}@`}127.0.0.1:${this.port}`;
   }
 
-  /** Starts it on its port, with its data if it keeps any. Resolves when it answers. */
-  async restart(): Promise<void> {
-    const { folder, password, maxmemoryPolicy } = this.options;
-    const keeping = folder === undefined ? ['--appendonly', 'no'] : ['--dir', folder, '--appendonly', 'yes', '--appendfsync', 'always'];
-    const settings = [...(password === undefined ? [] : ['--requirepass', password]), ...(maxmemoryPolicy === undefined ? [] : ['--maxmemory-policy', maxmemoryPolicy])];
-    this.#child = spawn(program ?? 'redis-server', ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', ...keeping, ...settings], { stdio: 'ignore' });
+  /** Starts it on its port, with its data if it keeps any. Resolves when it answers. @param password another one than before, when its ACL file has changed */
+  async restart(password = this.#password): Promise<void> {
+    this.#password = password;
+    const { folder, maxmemoryPolicy, tls, aclFile } = this.options;
+    const settings = {
+      bind: '127.0.0.1',
+      save: '',
+      ...(folder === undefined ? { appendonly: 'no' } : { dir: folder, appendonly: 'yes', appendfsync: 'always' }),
+      ...(tls ? { port: 0, 'tls-port': this.port, 'tls-cert-file': tls.certFile, 'tls-key-file': tls.keyFile, 'tls-ca-cert-file': tls.caFile, 'tls-auth-clients': 'no' } : { port: this.port }),
+      ...(aclFile !== undefined && { aclfile: aclFile }),
+      ...(aclFile === undefined && password !== undefined && { requirepass: password }),
+      ...(maxmemoryPolicy !== undefined && { 'maxmemory-policy': maxmemoryPolicy }),
+    };
+    this.#child = spawn(program ?? 'redis-server', Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]), { stdio: 'ignore' });
     const client = this.client();
-    await client.ping();
-    client.disconnect();
+    const ended = once(this.#child, 'exit').then(() => {
+      throw new Error('redis-server has ended');
+    });
+    await Promise.race([client.ping(), ended]).finally(() => client.disconnect());
   }
 
   client(): Redis {
-    const client = new Redis(this.url, { maxRetriesPerRequest: null, retryStrategy: () => 50 });
+    const { tls } = this.options;
+    const password = this.#password;
+    const client = new Redis({
+      host: '127.0.0.1',
+      port: this.port,
+      ...(password !== undefined && { password }),
+      ...(tls && { tls: { rejectUnauthorized: false } }),
+      maxRetriesPerRequest: null,
+      retryStrategy: () => 50,
+    });
     client.on('error', () => undefined);
     return client;
   }
@@ -67,7 +93,7 @@ export class RedisServer {
   async kill(): Promise<void> {
     const child = this.#child;
     this.#child = undefined;
-    if (!child) return;
+    if (!child || child.exitCode !== null) return;
     const gone = once(child, 'exit');
     child.kill('SIGKILL');
     await gone;
