@@ -4,7 +4,7 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { makeCertificates } from './certs/make-certificates.js';
-import { clientCommand, connect, connectLocal, connectionOptions, withoutConnection, type ConnectionOptions } from './connection.js';
+import { clientCommand, connect, connectLocal, connectionOptions, type ConnectionOptions } from './connection.js';
 
 const api = 'api-token-of-the-data-folder';
 const joinToken = 'join-token-of-the-data-folder';
@@ -71,17 +71,27 @@ describe('the token', () => {
     process.chdir(dataDir);
     try {
       for (const here of ['127.0.0.1:7070', 'localhost:7070', '[::1]:7070']) expect(tokenOf('api', here, {})).toBe('token-of-the-coordinator-here');
-      for (const elsewhere of ['node-1:7070', '10.0.0.5:7070']) expect(tokenOf('api', elsewhere, { insecure: true })).toBeUndefined();
+      // What is behind a port-forward is another one.
+      for (const elsewhere of ['node-1:7070', '10.0.0.5:7070', 'https://127.0.0.1:7070', 'http://localhost:7070']) expect(tokenOf('api', elsewhere, { insecure: true })).toBeUndefined();
     } finally {
       process.chdir(before);
     }
+  });
+
+  it('goes to a URL with TLS, and with none to this machine only', () => {
+    expect(tokenOf('api', 'https://dd2.example.org', { dataDir })).toBe(api);
+    expect(tokenOf('api', 'http://127.0.0.1:7070', { dataDir })).toBe(api);
+    expect(() => connect('api', 'http://dd2.example.org', { dataDir })).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT', field: '--server', message: expect.stringContaining('plain text') as string }));
+    expect(tokenOf('api', 'http://dd2.example.org', { dataDir, insecure: true })).toBe(api);
+    expect(() => connect('api', 'http://127.0.0.1:7070', { dataDir, certs: dataDir })).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT', field: '--server', message: expect.stringContaining('without TLS') as string }));
+    expect(connect('api', 'https://127.0.0.1:7070', {}).tls).toBeDefined();
+    expect(connect('api', 'http://127.0.0.1:7070', {}).tls).toBeUndefined();
   });
 
   it('of a local cluster does not come from the environment', () => {
     vi.stubEnv('DD2_TOKEN', 'token-of-another-coordinator');
     const { token } = connectLocal('api', dataDir);
     expect(typeof token === 'function' && token()).toBe(api);
-    expect(withoutConnection({ PATH: '/bin', DD2_TOKEN: 'a', DD2_TOKEN_FILE: 'b', DD2_CERTS: 'c', DD2_API_TOKEN_FILE: 'd', DD2_JOIN_TOKEN_FILE: 'e', DD2_REDIS_URL: 'f' })).toEqual({ PATH: '/bin', DD2_REDIS_URL: 'f' });
   });
 });
 

@@ -32,7 +32,7 @@ export function httpOptions({ http, httpPort }: PageSettings): HttpOptions | und
 }
 
 /** Where the build puts the page. */
-function pageFolder(): string {
+export function pageFolder(): string {
   return path.join(path.dirname(createRequire(import.meta.url).resolve('@dd2/dashboard/package.json')), 'dist/page');
 }
 

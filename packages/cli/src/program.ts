@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { Dd2Error } from '@dd2/core';
 import { completionCommand } from './commands/completion.js';
+import { assetsCommand } from './commands/assets.js';
 import { doctorCommand } from './commands/doctor.js';
 import { helpCommand } from './commands/help.js';
 import { chaosCommand } from './commands/chaos.js';
@@ -9,6 +10,7 @@ import { checkpointCommand } from './commands/checkpoint.js';
 import { coordinatorCommand } from './commands/coordinator.js';
 import { dashboardCommand } from './commands/dashboard.js';
 import { evaluateCommand } from './commands/evaluate.js';
+import { kubernetesCommand } from './commands/kubernetes.js';
 import { prepareCommand } from './commands/prepare.js';
 import { quickstartCommand } from './commands/quickstart.js';
 import { runCommand } from './commands/run.js';
@@ -17,6 +19,7 @@ import { trainCommand } from './commands/train.js';
 import { upCommand } from './commands/up.js';
 import { workerCommand } from './commands/worker.js';
 import { COMPLETE } from './completion/scripts.js';
+import { acceptLeadingOptions } from './leading-options.js';
 import { ownVersion } from './versions.js';
 
 /**
@@ -53,7 +56,9 @@ Examples:
     evaluateCommand(),
     sampleCommand(),
     prepareCommand(),
+    assetsCommand(),
     certsCommand(),
+    kubernetesCommand(),
     chaosCommand(),
     doctorCommand(),
     completionCommand(),
@@ -61,6 +66,7 @@ Examples:
   ]) {
     program.addCommand(command);
   }
+  acceptLeadingOptions(program);
   throwMisuse(program, program.name());
   return program;
 }
@@ -98,7 +104,19 @@ export async function runCommandLine(): Promise<void> {
 
 /** Whether a command line asks its command for JSON. Its error is JSON then, too, even when the rest of it makes no sense. */
 export function wantsJson(words: readonly string[]): boolean {
-  let command = createProgram();
-  for (const word of words) command = command.commands.find((subcommand) => subcommand.name() === word) ?? command;
-  return words.includes('--json') && command.options.some(({ long, required }) => long === '--json' && !required);
+  return words.includes('--json') && commandsOf(words).at(-1)?.options.some(({ long, required }) => long === '--json' && !required) === true;
+}
+
+/** The names of the command that a command line is for, from the outer one on; also when the rest of it makes no sense. */
+export function commandPath(words: readonly string[]): string[] {
+  return commandsOf(words).slice(1).map((command) => command.name());
+}
+
+function commandsOf(words: readonly string[]): Command[] {
+  const commands = [createProgram()];
+  for (const word of words) {
+    const next = commands.at(-1)?.commands.find((subcommand) => subcommand.name() === word);
+    if (next) commands.push(next);
+  }
+  return commands;
 }

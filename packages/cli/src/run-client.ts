@@ -1,13 +1,14 @@
 import { Dd2Error } from '@dd2/core';
 import { createClient, fromStatus, RunService, type Run, type ServiceClient } from '@dd2/proto';
 import { connect, type ServerOptions } from './connection.js';
+import { isElsewhere, parseServer } from './server-address.js';
 
 export type RunClient = ServiceClient<typeof RunService>;
 
 /** Calls `use` with a connected client, and closes it. @throws {Dd2Error} UNAVAILABLE when nothing answers */
 export async function withRunClient<T>(options: ServerOptions, use: (client: RunClient) => Promise<T>): Promise<T> {
   const { server } = options;
-  const client = createClient(RunService, server, connect('api', server, options));
+  const client = createClient(RunService, parseServer(server).address, connect('api', server, options));
   try {
     await client.ready(3_000).catch((thrown: unknown) => {
       throw unreachable(server, thrown);
@@ -39,5 +40,6 @@ export async function ifKnown<T>(asked: Promise<T>): Promise<T | undefined> {
 /** What TLS has to say tells more than that nobody answers. */
 function unreachable(server: string, thrown: unknown): unknown {
   if (thrown instanceof Dd2Error && thrown.field === 'tls') return thrown;
-  return new Dd2Error('UNAVAILABLE', `no coordinator answers at ${server}`, { remedy: 'Start one with `dd2 up`, or name another with --server', cause: thrown });
+  const remedy = isElsewhere(server) ? 'Look whether the address is right and, if it goes through `kubectl port-forward`, whether that is running' : 'Start one with `dd2 up`, or name another with --server';
+  return new Dd2Error('UNAVAILABLE', `no coordinator answers at ${server}`, { remedy, cause: thrown });
 }

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { ChannelCredentials, Client, Server, ServerCredentials } from '@grpc/grpc-js';
 import { readFileSync } from 'node:fs';
 import { Dd2Error } from '@dd2/core';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createAuthority } from './certificates.js';
 import { createClient, type ClientOptions } from './client.js';
 import { WorkerService } from './gen/dd2/v1/worker_pb.js';
@@ -56,6 +56,17 @@ describe('TLS', () => {
   it('lets in who trusts the server, by address and by name', async () => {
     const service = await serve({ ...(await folder.issue('server')), caFile: undefined });
     for (const host of ['127.0.0.1', 'localhost']) expect(await call(service, load({ caFile: folder.file('ca.crt') }), host)).toBe(true);
+  });
+
+  it('trusts what Node trusts when no authority is named, those of NODE_EXTRA_CA_CERTS too', async () => {
+    const service = await serve({ ...(await folder.issue('server')), caFile: undefined });
+    await expect(call(service, load({}))).rejects.toMatchObject({ code: 'UNAVAILABLE', field: 'tls' });
+    for (const [file, trusted] of [[folder.file('ca.crt'), true], [folder.file('none'), false], ['', false]] as const) {
+      vi.stubEnv('NODE_EXTRA_CA_CERTS', file);
+      if (trusted) expect(await call(service, load({}))).toBe(true);
+      else await expect(call(service, load({}))).rejects.toMatchObject({ code: 'UNAVAILABLE', field: 'tls' });
+    }
+    vi.unstubAllEnvs();
   });
 
   it('refuses a server whose authority is another one, and says which file is to blame', async () => {

@@ -169,7 +169,22 @@ export class TlsCertificates implements experimental.CertificateProvider {
   }
 
   #authorityUpdate(): experimental.CaCertificateUpdate {
-    return { caCertificate: this.current.caFile ?? Buffer.from(rootCertificates.join('\n')) };
+    return { caCertificate: this.current.caFile ?? knownAuthorities() };
+  }
+}
+
+/** Those that Node came with, and those of NODE_EXTRA_CA_CERTS, which it trusts too but has not in its list. */
+function knownAuthorities(): Buffer {
+  return Buffer.from([...rootCertificates, ...extraAuthorities(process.env['NODE_EXTRA_CA_CERTS'])].join('\n'));
+}
+
+/** Node has warned when it started if it cannot read the file. */
+function extraAuthorities(file = ''): string[] {
+  if (file === '') return [];
+  try {
+    return readFileSync(file, 'utf8').match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  } catch {
+    return [];
   }
 }
 

@@ -1,9 +1,10 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { Dd2Error } from '@dd2/core';
 import type { CertifiedKey } from '@dd2/proto/certificates';
+import { writeWhole } from '../write-whole.js';
 import { files } from './folder.js';
 
 export interface MakeCertificatesOptions {
@@ -85,25 +86,14 @@ async function readText(file: string): Promise<string | undefined> {
 }
 
 async function writePair(folder: string, names: { readonly certificate: string; readonly privateKey: string }, { certificate, privateKey }: CertifiedKey): Promise<void> {
-  await writeWhole(path.join(folder, names.privateKey), privateKey, 0o600);
-  await writeWhole(path.join(folder, names.certificate), certificate, 0o644);
+  await write(path.join(folder, names.privateKey), privateKey, 0o600);
+  await write(path.join(folder, names.certificate), certificate, 0o644);
 }
 
-/** A coordinator that reads the file meanwhile finds the old content or the new one. */
-async function writeWhole(file: string, text: string, mode: number): Promise<void> {
-  try {
-    const handle = await open(`${file}.new`, 'w', mode);
-    try {
-      await handle.chmod(mode); // a file that was left over keeps its mode
-      await handle.writeFile(text);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(`${file}.new`, file);
-  } catch (cause) {
+async function write(file: string, text: string, mode: number): Promise<void> {
+  await writeWhole(file, text, mode).catch((cause: unknown) => {
     throw cannotWrite(file, cause);
-  }
+  });
 }
 
 function cannotWrite(file: string, cause: unknown): Dd2Error {

@@ -1,5 +1,5 @@
-import { isIP } from 'node:net';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
+import { hostNames } from '../options.js';
 
 interface InitOptions {
   readonly dir: string;
@@ -15,7 +15,7 @@ export function certsCommand(): Command {
     .command('init')
     .description('make an authority, and certificates for a coordinator and its clients that it signs')
     .option('--dir <folder>', 'folder to write to', 'certs')
-    .addOption(new Option('--host <names>', 'names and addresses that clients dial, with commas between them; repeatable').argParser(hosts).default([], 'those of this machine, which are always there'))
+    .addOption(new Option('--host <names>', 'names and addresses that clients dial, with commas between them; repeatable').argParser(hostNames).default([], 'those of this machine, which are always there'))
     .addOption(new Option('--renew', 'new certificates of the authority that is there, for the same hosts and those of --host').default(false).conflicts('force'))
     .addOption(new Option('--force', 'replace the authority that is there; its certificates count no more').default(false))
     .addHelpText(
@@ -35,15 +35,4 @@ Example:
       process.stdout.write(`wrote ${dir}: certificates for ${made.hosts.join(', ')}, until ${made.expires.toISOString().slice(0, 10)}\n`);
     });
   return command;
-}
-
-/** Collects lists of host names and addresses, for commander. */
-function hosts(text: string, earlier: readonly string[]): string[] {
-  const found = text.split(',').map((host) => host.trim());
-  for (const host of found) {
-    if (isIP(host) === 0 && !/^(\*\.)?[a-z\d]([a-z\d-]*[a-z\d])?(\.[a-z\d]([a-z\d-]*[a-z\d])?)*$/i.test(host)) {
-      throw new InvalidArgumentError(`"${host}" is neither a host name nor an address.`);
-    }
-  }
-  return [...earlier, ...found];
 }

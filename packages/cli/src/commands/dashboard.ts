@@ -15,11 +15,23 @@ export function dashboardCommand(): Command {
     .addOption(new Option('--http <url>', `the page's address (default: http://127.0.0.1:${HTTP_PORT}, https with --certs)`).env('DD2_HTTP').argParser(pageUrl));
   for (const option of connectionOptions()) command.addOption(option);
   return command
-    .addHelpText('after', '\nThe link holds the API token after the #, which browsers do not send: keep the link to yourself.\n\nExamples:\n  dd2 dashboard\n  dd2 dashboard --http https://dd2.example.org --token-file token')
+    .addHelpText(
+      'after',
+      `
+The link holds the API token after the #, which browsers do not send: keep the link to yourself. Browsers warn of a certificate that was
+signed by an authority of your own (\`dd2 certs init\`, \`dd2 kubernetes login\`) until its ca.crt is among those that they trust.
+
+Examples:
+  dd2 dashboard
+  dd2 dashboard --http https://dd2.example.org --token-file token
+  dd2 dashboard --http https://127.0.0.1:7080 --certs dd2-access --token-file dd2-access/token`,
+    )
     .action(({ http, ...connection }: DashboardOptions) => {
       const url = http ?? `${connection.certs === undefined ? 'http' : 'https'}://127.0.0.1:${HTTP_PORT}`;
       const { protocol, host } = new URL(url);
-      const token = tokenFor('api', host, { ...connection, insecure: connection.insecure === true || protocol === 'https:' });
+      // Whether the token is encrypted on its way is what the page's address says, not that there are certificates.
+      const { certs: _certs, ...shown } = connection;
+      const token = tokenFor('api', host, { ...shown, insecure: shown.insecure === true || protocol === 'https:' });
       if (token === undefined) {
         throw new Dd2Error('UNAUTHENTICATED', 'the API token of that coordinator is not known here', { remedy: 'Name its data folder with --data-dir, or a copy of its tokens/api with --token-file' });
       }

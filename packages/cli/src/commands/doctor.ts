@@ -2,13 +2,12 @@ import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import { clientCommand, type ServerOptions } from '../connection.js';
 import type { Check, Finding } from '../doctor/finding.js';
-import { redisUrlOption, setOption } from '../options.js';
+import { redisOptions, redisSettings, setOption, type RedisSettings } from '../options.js';
 import { print, printJson } from '../print.js';
 import { paintFor } from '../render/terminal.js';
 import { ownVersion } from '../versions.js';
 
-interface DoctorOptions extends ServerOptions {
-  readonly redisUrl?: string;
+interface DoctorOptions extends ServerOptions, RedisSettings {
   readonly set: readonly string[];
   readonly json: boolean;
 }
@@ -18,11 +17,10 @@ const HTTP_PORT = 7080;
 
 /** `dd2 doctor` */
 export function doctorCommand(): Command {
-  return clientCommand('doctor')
+  const command = clientCommand('doctor')
     .description('look whether everything that dd2 needs is there and works, and say what to do about what does not')
     .argument('[spec]', 'run spec (YAML): would it run here?')
     .addOption(setOption())
-    .addOption(redisUrlOption())
     .option('--json', 'print JSON', false)
     .addHelpText(
       'after',
@@ -51,10 +49,12 @@ Examples:
       else print(`\n${summarize(findings)}`);
       if (!ok) process.exitCode = 1;
     });
+  for (const option of redisOptions()) command.addOption(option);
+  return command;
 }
 
-async function allChecks(spec: string | undefined, { redisUrl, certs, dataDir, set, ...server }: DoctorOptions, named: boolean): Promise<Record<string, Check>> {
-  const [{ checkNode }, { checkPlatform }, { checkResources }, { checkProviders }, { checkBuild }, { checkPort }, { checkDisk }, { checkEmbeddedStore, checkRedis }, { checkClock }, { checkCertificates }, { checkCoordinator }, { checkSpec, providersOf, readSpec }] =
+async function allChecks(spec: string | undefined, options: DoctorOptions, named: boolean): Promise<Record<string, Check>> {
+  const [{ checkNode }, { checkPlatform }, { checkResources }, { checkProviders }, { checkBuild }, { checkPort }, { checkDisk }, { checkEmbeddedStore, checkRedis }, { checkClock }, { checkCertificates }, { checkCoordinator }, { checkSpec, providersOf, readSpec }, { withOwnCoordinator }] =
     await Promise.all([
       import('../doctor/node.js'),
       import('../doctor/platform.js'),
@@ -68,15 +68,18 @@ async function allChecks(spec: string | undefined, { redisUrl, certs, dataDir, s
       import('../doctor/certificates.js'),
       import('../doctor/coordinator.js'),
       import('../doctor/spec.js'),
+      import('../doctor/own-coordinator.js'),
     ]);
+  const { redisUrl, redisPasswordFile, redisCaFile, certs, dataDir, set, ...server } = withOwnCoordinator(options);
+  const redis = redisSettings({ redisUrl, redisPasswordFile, redisCaFile });
   return {
     node: async () => [checkNode()],
     platform: async () => [checkPlatform()],
     resources: async () => checkResources(),
     build: async () => [checkBuild()],
     providers: async () => checkProviders({ needed: providersOf(spec === undefined ? undefined : readSpec(spec, set)) }),
-    disk: async () => [await checkDisk(dataDir ?? '.dd2')],
-    store: async () => (redisUrl === undefined || redisUrl === '' ? [await checkEmbeddedStore()] : checkRedis(redisUrl)),
+    disk: async () => [await checkDisk(dataDir ?? '.dd2', dataDir !== undefined)],
+    store: async () => (redis.redisUrl === undefined ? [await checkEmbeddedStore()] : checkRedis({ url: redis.redisUrl, passwordFile: redis.redisPasswordFile, caFile: redis.redisCaFile })),
     clock: async () => [await checkClock()],
     ports: async () => [await checkPort({ port: PORT, purpose: 'a coordinator', option: '--port' }), await checkPort({ port: HTTP_PORT, purpose: 'the page', option: '--http-port' })],
     ...(certs === undefined ? {} : { certificates: async () => checkCertificates(certs) }),

@@ -97,8 +97,9 @@ function optionsOf(command: Command, words: readonly string[]): Candidate[] {
     for (const option of one.options) {
       if (option.hidden || option.long === undefined || (one !== command && one.parent !== null)) continue;
       if (!takesValue(option) && words.includes(option.long)) continue;
-      // `dd2 --version` only
-      if (option.long === '--version' && one !== command) continue;
+      // The program's own stand before the command, unless the command takes them too.
+      if (one !== command && !command.options.some(({ long }) => long === option.long)) continue;
+      if (found.some(({ value }) => value === option.long)) continue;
       found.push({ value: option.long, description: option.description });
     }
   }
@@ -116,6 +117,7 @@ async function argumentValues(argument: Argument, command: Command, words: reado
   const name = argument.name();
   if (argument.argChoices) return plainWords(argument.argChoices);
   if (name === 'spec') return { candidates: [], paths: 'files' };
+  if (name === 'folder') return { candidates: [], paths: 'folders' };
   if (name === 'run' || name === 'other') return { candidates: await findRunIds(command, words), paths: 'none' };
   if (command.name() === 'help' && command.parent) return { candidates: visibleCommands(command.parent), paths: 'none' };
   return NOTHING;

@@ -31,6 +31,14 @@ describe('complete', () => {
     expect(await valuesOf('run', 'list', '--verb')).toEqual(['--verbose']);
   });
 
+  it('offers the options of a connection before a command and after those that have them', async () => {
+    expect(await valuesOf('--se')).toEqual(['--server']);
+    expect(await valuesOf('run', 'list', '--se')).toEqual(['--server']);
+    expect(await valuesOf('train', '--ser')).toEqual([]);
+    expect(await valuesOf('--server', 'https://dd2.example.org', '--token-file', 'run', 'worker', 'li')).toEqual(['list']);
+    expect(await completed('--token-file', '')).toEqual({ candidates: [], paths: 'files' });
+  });
+
   it('offers the values that an option takes', async () => {
     expect(await valuesOf('run', 'list', '--state', 'pa')).toEqual(['pausing', 'paused']);
     expect(await valuesOf('run', 'list', '--state=pa')).toEqual(['--state=pausing', '--state=paused']);

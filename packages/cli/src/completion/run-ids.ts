@@ -5,6 +5,7 @@ import { createClient, hostOf, RunService, RunState, type Run } from '@dd2/proto
 import type { Command } from 'commander';
 import { connect } from '../connection.js';
 import { stateName } from '../render/run-outcome.js';
+import { parseServer } from '../server-address.js';
 import type { Candidate } from './candidates.js';
 
 /** Who waits for a completion waits for no server that is away. */
@@ -32,8 +33,9 @@ export async function findRunIds(command: Command, words: readonly string[]): Pr
     const [tokenFile, certs] = [value('--token-file') ?? process.env['DD2_TOKEN_FILE'], value('--certs') ?? process.env['DD2_CERTS']];
     const options = { insecure: words.includes('--insecure'), ...(dataDir === undefined ? {} : { dataDir }), ...(tokenFile === undefined ? {} : { tokenFile }), ...(certs === undefined ? {} : { certs }) };
     // Nobody listens there: gRPC would go on dialling.
-    if (!(await listens(server))) return [];
-    const client = createClient(RunService, server, connect('api', server, options));
+    const { address } = parseServer(server);
+    if (!(await listens(address))) return [];
+    const client = createClient(RunService, address, connect('api', server, options));
     try {
       await client.ready(WAIT_MS);
       const { runs } = await client.listRuns({ states: [...(suited[command.name()] ?? [])] }, { timeoutMs: WAIT_MS });
@@ -46,9 +48,9 @@ export async function findRunIds(command: Command, words: readonly string[]): Pr
   }
 }
 
-function listens(server: string): Promise<boolean> {
+function listens(address: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connectSocket({ host: hostOf(server).replace(/^\[|\]$/g, ''), port: Number(server.slice(server.lastIndexOf(':') + 1)), timeout: WAIT_MS });
+    const socket = connectSocket({ host: hostOf(address), port: Number(address.slice(address.lastIndexOf(':') + 1)), timeout: WAIT_MS });
     const settle = (found: boolean): void => {
       socket.destroy();
       resolve(found);

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { pageFolder } from '../page.js';
 import type { Finding } from './finding.js';
 
 /** Folders with what the build makes. */
@@ -9,7 +10,7 @@ export interface BuiltFolders {
   readonly engine: string;
   /** of the coordinator's queue: template of the embedded store */
   readonly queue: string;
-  /** of the page */
+  /** the page, as a coordinator serves it */
   readonly page: string;
 }
 
@@ -19,11 +20,11 @@ export function builtFolders(): BuiltFolders {
   return {
     engine: path.dirname(require.resolve('@dd2/engine')),
     queue: path.join(path.dirname(require.resolve('@dd2/coordinator')), 'queue'),
-    page: path.join(path.dirname(require.resolve('@dd2/dashboard/package.json')), 'dist'),
+    page: pageFolder(),
   };
 }
 
-const REBUILD = 'Run `npm run bootstrap` in the repository';
+const REBUILD = 'Run `npm run bootstrap` in the repository; an image that lacks it must be built again';
 
 /** Whether the build is complete. Without the template and the page everything else works. */
 export function checkBuild({ engine, queue, page }: BuiltFolders = builtFolders()): Finding {

@@ -47,9 +47,15 @@ function validity(name: string, certificate: X509Certificate | 'unreadable', now
 function keyOf(folder: string, name: string): Finding[] {
   const found = statSync(path.join(folder, name), { throwIfNoEntry: false });
   if (found === undefined) return [{ check: CHECK, status: 'problem', message: `${name} is missing`, remedy: 'Copy it from where the certificates were made, or `dd2 certs init --renew`' }];
-  // Windows has no such mode.
-  if (process.platform === 'win32' || (found.mode & 0o077) === 0) return [];
+  if (!readableByOthers(found, process.getuid?.())) return [];
   return [{ check: CHECK, status: 'warning', message: `${name} can be read by others on this machine`, remedy: `chmod 600 ${path.join(folder, name)}` }];
+}
+
+/** A key that belongs to another user is readable here because of its group: Kubernetes puts Secrets into pods in that way. */
+export function readableByOthers({ mode, uid }: { readonly mode: number; readonly uid: number }, self: number | undefined): boolean {
+  // Windows has no such mode.
+  if (self === undefined) return false;
+  return (mode & (uid === self || self === 0 ? 0o077 : 0o007)) !== 0;
 }
 
 function read(file: string): X509Certificate | 'unreadable' | undefined {

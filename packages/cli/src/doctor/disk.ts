@@ -55,14 +55,23 @@ export async function measureDisk(folder: string): Promise<DiskSpeed> {
   }
 }
 
-/** Whether runs can be written to the data folder, and how fast. */
-export async function checkDisk(dataDir: string, measure: (folder: string) => Promise<DiskSpeed> = measureDisk): Promise<Finding> {
+/** The folder cannot be written by design: an image's files, for example. */
+const readOnly = new Set(['EROFS', 'EACCES', 'EPERM']);
+
+/**
+ * Whether runs can be written to the data folder, and how fast.
+ * @param named whether the folder was chosen: one that nobody asked for need not be writable, a worker has none
+ */
+export async function checkDisk(dataDir: string, named: boolean, measure: (folder: string) => Promise<DiskSpeed> = measureDisk): Promise<Finding> {
   const check = 'disk';
   let speed: DiskSpeed;
   try {
     speed = await measure(dataDir);
   } catch (thrown) {
     const why = thrown instanceof Error ? thrown.message : String(thrown);
+    if (!named && thrown instanceof Error && 'code' in thrown && readOnly.has(String(thrown.code))) {
+      return { check, status: 'warning', message: `${path.resolve(dataDir)} cannot be written (${String(thrown.code)})`, remedy: 'Name a data folder with --data-dir where runs are kept (coordinator, `dd2 train`); a worker needs none' };
+    }
     return { check, status: 'problem', message: `${dataDir} cannot be written: ${why}`, remedy: 'Choose another --data-dir, or ask whoever owns the folder for the right to write there' };
   }
   const { freeBytes, writeBytesPerSecond, syncMs } = speed;

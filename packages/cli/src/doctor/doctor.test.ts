@@ -9,14 +9,16 @@ import { create, GetClusterResponseSchema, timestampFromDate, type GetClusterRes
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeCertificates } from '../certs/make-certificates.js';
 import { isInstalled } from '../chaos/redis-process.js';
+import { httpOptions } from '../page.js';
 import { plain } from '../render/terminal.js';
-import { checkBuild } from './build.js';
-import { checkCertificates } from './certificates.js';
+import { builtFolders, checkBuild } from './build.js';
+import { checkCertificates, readableByOthers } from './certificates.js';
 import { checkClock, compareClocks } from './clock.js';
 import { checkCoordinator } from './coordinator.js';
 import { checkDisk, existingFolder, measureDisk } from './disk.js';
 import { renderFinding, runChecks, summarize, type Finding } from './finding.js';
 import { checkNode } from './node.js';
+import { withOwnCoordinator } from './own-coordinator.js';
 import { checkPlatform } from './platform.js';
 import { checkPort, listeningInodes } from './ports.js';
 import { checkProviders, type Probe } from './providers.js';
@@ -121,6 +123,10 @@ describe('the build', () => {
     await writeFile(path.join(folders.page, 'index.html'), '');
     expect(checkBuild(folders).status).toBe('ok');
   });
+
+  it('is looked for where the coordinator takes the page from', () => {
+    expect(builtFolders().page).toBe(httpOptions({ http: true })?.pageFolder);
+  });
 });
 
 describe('the disk', () => {
@@ -133,7 +139,7 @@ describe('the disk', () => {
     [{ writeBytesPerSecond: 5e6 }, 'warning'],
     [{ syncMs: 90 }, 'warning'],
   ])('with %j is %s', async (change, status) => {
-    const finding = await checkDisk('.dd2', async () => ({ ...speed, ...change }));
+    const finding = await checkDisk('.dd2', true, async () => ({ ...speed, ...change }));
     expect(finding.status).toBe(status);
     expectRemedies([finding]);
   });
@@ -149,7 +155,19 @@ describe('the disk', () => {
   it('that cannot be written is a problem', async () => {
     const file = path.join(folder, 'file');
     await writeFile(file, '');
-    expect(await checkDisk(file)).toMatchObject({ status: 'problem', remedy: expect.stringContaining('--data-dir') as string });
+    expect(await checkDisk(file, true)).toMatchObject({ status: 'problem', remedy: expect.stringContaining('--data-dir') as string });
+  });
+
+  it.each([
+    ['EROFS', false, 'warning'],
+    ['EACCES', false, 'warning'],
+    ['EROFS', true, 'problem'],
+    ['ENOSPC', false, 'problem'],
+  ])('that refuses with %s, named: %s, is a %s', async (code, named, status) => {
+    const finding = await checkDisk('.dd2', named, async () => Promise.reject(Object.assign(new Error(`${code}: refused`), { code })));
+    expect(finding.status).toBe(status);
+    expect(finding.message).toContain(code);
+    expectRemedies([finding]);
   });
 });
 
@@ -197,17 +215,20 @@ describe('the queue store', () => {
     [{ role: 'slave' }, ['problem']],
     [{ milliseconds: 400 }, ['warning']],
   ])('on Redis with %j is %j', async (change, statuses) => {
-    const findings = await checkRedis(url, async () => ({ ...redis, ...change }));
+    const findings = await checkRedis({ url }, async () => ({ ...redis, ...change }));
     expect(statusesOf(findings)).toEqual(statuses);
     expectRemedies(findings);
     expect(JSON.stringify(findings)).not.toContain('secret');
   });
 
   it('on Redis that does not answer, or is none, is a problem; its password stays unsaid', async () => {
-    const away = await checkRedis('redis://:secret@127.0.0.1:1');
+    const away = await checkRedis({ url: 'redis://:secret@127.0.0.1:1' });
     expect(away).toMatchObject([{ status: 'problem', message: expect.stringMatching(/127\.0\.0\.1:1 does not answer: .*ECONNREFUSED/) as string }]);
-    const none = await checkRedis('http://user:secret@localhost');
+    const none = await checkRedis({ url: 'http://user:secret@localhost' });
     expect(statusesOf(none)).toEqual(['problem']);
+    const file = await checkRedis({ url: 'redis://127.0.0.1:1', passwordFile: '/no/such/file' });
+    expect(file).toMatchObject([{ status: 'problem', message: expect.stringMatching(/^the password of Redis cannot be read/) as string }]);
+    expectRemedies(file);
     expect(JSON.stringify([away, none])).not.toContain('secret');
   });
 
@@ -222,10 +243,10 @@ describe('the queue store', () => {
     await using log = await open(path.join(folder, 'redis.log'), 'a');
     const child = spawnRedis(port, folder, log.fd);
     try {
-      let findings = await checkRedis(`redis://127.0.0.1:${port}`);
+      let findings = await checkRedis({ url: `redis://127.0.0.1:${port}` });
       for (let tries = 0; tries < 100 && findings[0]?.message.includes('does not answer') === true; tries++) {
         await new Promise((resolve) => setTimeout(resolve, 50));
-        findings = await checkRedis(`redis://127.0.0.1:${port}`);
+        findings = await checkRedis({ url: `redis://127.0.0.1:${port}` });
       }
       expect(findings).toEqual([expect.objectContaining({ status: 'ok', message: expect.stringMatching(/^Redis \d+\.\d+\.\d+ at 127\.0\.0\.1:\d+, noeviction, append-only file/) as string })]);
     } finally {
@@ -267,6 +288,16 @@ describe('certificates', () => {
     expectRemedies(findings);
   });
 
+  it('have keys that a pod reads by its group', () => {
+    const [root, self] = [0, 10_001];
+    expect(readableByOthers({ mode: 0o100440, uid: root }, self)).toBe(false);
+    expect(readableByOthers({ mode: 0o100444, uid: root }, self)).toBe(true);
+    expect(readableByOthers({ mode: 0o100440, uid: self }, self)).toBe(true);
+    expect(readableByOthers({ mode: 0o100440, uid: self }, root)).toBe(true);
+    expect(readableByOthers({ mode: 0o100600, uid: self }, self)).toBe(false);
+    expect(readableByOthers({ mode: 0o100666, uid: self }, undefined)).toBe(false);
+  });
+
   it('that are not there, or are none, are a problem', async () => {
     expect(statusesOf(checkCertificates(path.join(folder, 'none')))).toEqual(['problem']);
     expect(statusesOf(checkCertificates(folder))).toEqual(['problem']);
@@ -294,6 +325,21 @@ describe('a coordinator', () => {
     expect(statusesOf(await checkCoordinator(options, false, failure('UNAUTHENTICATED')))).toEqual(['problem']);
     expect(statusesOf(await checkCoordinator(options, false, failure('UNAVAILABLE', 'tls')))).toEqual(['problem']);
     expectRemedies(await checkCoordinator(options, true, failure('UNAUTHENTICATED')));
+  });
+});
+
+describe('the coordinator of this container', () => {
+  const environment = { DD2_DATA_DIR: '/data', DD2_API_TOKEN_FILE: '/run/dd2/tokens/api' };
+
+  it('is asked with its own token, which goes to no other', () => {
+    expect(withOwnCoordinator({ server: '127.0.0.1:7070' }, environment)).toEqual({ server: '127.0.0.1:7070', dataDir: '/data', tokenFile: '/run/dd2/tokens/api' });
+    for (const server of ['node-1:7070', 'https://127.0.0.1']) expect(withOwnCoordinator({ server }, environment)).toEqual({ server });
+  });
+
+  it('gives way to what is named', () => {
+    const named = { server: '127.0.0.1:7070', dataDir: 'mine', tokenFile: 'token' };
+    expect(withOwnCoordinator(named, environment)).toEqual(named);
+    expect(withOwnCoordinator({ server: 'localhost:7070' }, { DD2_DATA_DIR: '', DD2_API_TOKEN_FILE: '' })).toEqual({ server: 'localhost:7070' });
   });
 });
 

@@ -1,4 +1,5 @@
-import type { EmbeddedInspection, RedisInspection } from '@dd2/coordinator/inspect-store';
+import { Dd2Error } from '@dd2/core';
+import type { EmbeddedInspection, RedisAddress, RedisInspection } from '@dd2/coordinator/inspect-store';
 import type { Finding } from './finding.js';
 
 const CHECK = 'queue store';
@@ -17,7 +18,8 @@ export async function checkEmbeddedStore(inspect: () => Promise<EmbeddedInspecti
 }
 
 /** Whether a Redis server will keep what is queued. */
-export async function checkRedis(url: string, inspect: (url: string) => Promise<RedisInspection> = async (address) => (await import('@dd2/coordinator/inspect-store')).inspectRedis(address)): Promise<Finding[]> {
+export async function checkRedis(address: RedisAddress, inspect: (address: RedisAddress) => Promise<RedisInspection> = async (asked) => (await import('@dd2/coordinator/inspect-store')).inspectRedis(asked)): Promise<Finding[]> {
+  const { url } = address;
   if (!URL.canParse(url) || !['redis:', 'rediss:'].includes(new URL(url).protocol)) {
     return [{ check: CHECK, status: 'problem', message: 'the address of the Redis server is not a URL of it', remedy: 'Use redis://HOST:PORT, or rediss:// for TLS (--redis-url, DD2_REDIS_URL)' }];
   }
@@ -25,8 +27,9 @@ export async function checkRedis(url: string, inspect: (url: string) => Promise<
   const where = new URL(url).host;
   let found: RedisInspection;
   try {
-    found = await inspect(url);
+    found = await inspect(address);
   } catch (thrown) {
+    if (thrown instanceof Dd2Error && thrown.code === 'INVALID_ARGUMENT') return [{ check: CHECK, status: 'problem', message: thrown.problem, remedy: thrown.remedy ?? '' }];
     const why = thrown instanceof Error ? thrown.message : String(thrown);
     return [{ check: CHECK, status: 'problem', message: `Redis at ${where} does not answer: ${why}`, remedy: 'Start it, or correct --redis-url; without one the queues are kept in the data folder' }];
   }
