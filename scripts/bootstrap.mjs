@@ -1,6 +1,6 @@
 /**
  * Everything between a fresh clone and a running command, for a machine that has Node.js and npm and nothing else:
- * `node scripts/bootstrap.mjs build | test [vitest arguments] | quickstart [dd2 quickstart arguments]`.
+ * `node scripts/bootstrap.mjs build | test [vitest arguments] | containers [vitest arguments] | kubernetes [vitest arguments] | quickstart [dd2 quickstart arguments]`.
  * Plain Node.js without dependencies, since it is what installs them.
  */
 import { spawn } from 'node:child_process';
@@ -36,7 +36,7 @@ main().then(
 
 async function main() {
   requireNode(manifest.engines.node);
-  const commands = { build: prepare, test, quickstart };
+  const commands = { build: prepare, test, containers, kubernetes, quickstart };
   if (!Object.hasOwn(commands, command)) {
     console.error(`usage: node scripts/bootstrap.mjs ${Object.keys(commands).join('|')} [arguments]`);
     return 2;
@@ -73,6 +73,25 @@ async function test() {
   const problem = judge(readCounts(report), process.env.CI === 'true');
   if (problem !== undefined) console.error(`error: ${problem}`);
   return linted || tested || (problem === undefined ? 0 : 1);
+}
+
+/** Builds the images on this machine's own Node.js, whose bits are compared with those of this machine, and tests them as the manifests run them. */
+async function containers() {
+  const prepared = await prepare();
+  if (prepared !== 0) return prepared;
+  const based = await stage('base images', [process.execPath], ['infra/docker/local-base.mjs', 'podman']);
+  if (based !== 0) return based;
+  const base = `localhost/dd2-node-base:${process.versions.node}`;
+  const built = await stage('images', [process.execPath], ['scripts/images.mjs', '--engine', 'podman', '--node-image', base]);
+  if (built !== 0) return built;
+  return stage('test', [process.execPath], ['node_modules/vitest/vitest.mjs', 'run', '--config', 'vitest.containers.config.ts', ...forwarded]);
+}
+
+/** Tests the manifests on the cluster of the current kubeconfig. */
+async function kubernetes() {
+  const prepared = await prepare();
+  if (prepared !== 0) return prepared;
+  return stage('test', [process.execPath], ['node_modules/vitest/vitest.mjs', 'run', '--config', 'vitest.kubernetes.config.ts', ...forwarded]);
 }
 
 /** Runs a command, prints its name and its seconds, and returns its exit code. */
