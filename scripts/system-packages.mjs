@@ -53,8 +53,9 @@ function isAtLeast(version, [leastMajor, leastMinor]) {
   return Number(major) > leastMajor || (Number(major) === leastMajor && Number(minor) >= leastMinor);
 }
 
-function isInstalled(program) {
-  return (process.env.PATH ?? '').split(path.delimiter).some((folder) => {
+/** Whether a program of that name is on the PATH, or in another of these folders. */
+export function isInstalled(program, elsewhere = []) {
+  return [...(process.env.PATH ?? '').split(path.delimiter), ...elsewhere].some((folder) => {
     try {
       accessSync(path.join(folder, program), constants.X_OK);
       return true;

@@ -3,9 +3,10 @@
  * needs on this machine.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isInstalled } from '../../scripts/system-packages.mjs';
 
 export const root = path.resolve(import.meta.dirname, '../..');
 
@@ -53,7 +54,7 @@ export function askEngine({ name, env }, args) {
 function podmanEnvironment({ host }) {
   if (process.env.CONTAINERS_CONF !== undefined || host.security?.rootless === true) return {};
   const limits = lowerLimits();
-  const runc = host.cgroupVersion === 'v1' && host.ociRuntime?.name === 'crun' && isInstalled('runc');
+  const runc = host.cgroupVersion === 'v1' && host.ociRuntime?.name === 'crun' && hasProgram('runc');
   if (limits.length === 0 && !runc) return {};
   const file = path.join(root, '.dd2/containers/containers.conf');
   mkdirSync(path.dirname(file), { recursive: true });
@@ -78,15 +79,9 @@ function lowerLimits() {
   });
 }
 
-export function isInstalled(program) {
-  return [...(process.env.PATH ?? '').split(path.delimiter), '/usr/sbin', '/sbin'].some((folder) => {
-    try {
-      accessSync(path.join(folder, program), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
+/** Administrators' programs are not on everybody's PATH. */
+export function hasProgram(name) {
+  return isInstalled(name, ['/usr/sbin', '/sbin']);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

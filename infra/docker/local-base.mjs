@@ -11,7 +11,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { askEngine, findEngine, isInstalled, root, runEngine } from './engine.mjs';
+import { askEngine, findEngine, hasProgram, root, runEngine } from './engine.mjs';
 
 /** Carries what an image was made of. */
 const LABEL = 'dev.dd2.recipe';
@@ -51,7 +51,7 @@ async function main() {
 
 async function makeBases(engine, { folder, release, recipe, images }) {
   if (process.getuid?.() !== 0) throw new Error('making base images needs root: run it with sudo');
-  if (!isInstalled('debootstrap')) throw new Error('debootstrap is not installed. Install it: apt-get install debootstrap');
+  if (!hasProgram('debootstrap')) throw new Error('debootstrap is not installed. Install it: apt-get install debootstrap');
   const base = path.join(folder, 'base');
   run('debootstrap', ['--variant=minbase', release.name, base, release.mirror]);
   for (const file of needless) rmSync(path.join(base, file), { recursive: true, force: true });

@@ -13,7 +13,7 @@ export interface ProbeTarget {
 }
 
 /** Runs a probe once. Returns why it failed, or undefined. */
-export async function probeOnce(probe: Probe, target: ProbeTarget): Promise<string | undefined> {
+async function probeOnce(probe: Probe, target: ProbeTarget): Promise<string | undefined> {
   const timeoutMs = probe.timeoutSeconds * 1_000;
   try {
     if (probe.exec) {

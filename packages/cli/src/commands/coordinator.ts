@@ -8,6 +8,7 @@ import { httpOptions, httpPortOption, noHttpOption, USUAL_PORT, type PageSetting
 import { logFormat } from '../log-format.js';
 import { serviceLogger } from '../process-logger.js';
 import { INTERRUPTED } from '../exit-codes.js';
+import { COORDINATOR_PORT } from '../server-address.js';
 
 interface CoordinatorCommandOptions extends QueueSettings, PageSettings {
   readonly dataDir: string;
@@ -29,7 +30,7 @@ export function coordinatorCommand(): Command {
     .description('run a coordinator: it schedules runs over the workers that dial in')
     .addOption(new Option('--data-dir <folder>', 'holds runs/<id>/').env('DD2_DATA_DIR').default('.dd2'))
     .addOption(new Option('--host <address>', 'interface to listen on').env('DD2_HOST').default('127.0.0.1'))
-    .addOption(new Option('--port <number>', 'port to listen on; 0 picks a free one').env('DD2_PORT').argParser(wholeNumber(0)).default(7070))
+    .addOption(new Option('--port <number>', 'port to listen on; 0 picks a free one').env('DD2_PORT').argParser(wholeNumber(0)).default(COORDINATOR_PORT))
     .addOption(httpPortOption(USUAL_PORT))
     .addOption(noHttpOption())
     .addOption(new Option('--base-path <folder>', 'folder that relative paths of run specs start from when they are submitted without one (default: the working directory)').env('DD2_BASE_PATH'))

@@ -3,17 +3,16 @@ import type { Command } from 'commander';
 import { clientCommand, type ServerOptions } from '../connection.js';
 import type { Check, Finding } from '../doctor/finding.js';
 import { redisOptions, redisSettings, setOption, type RedisSettings } from '../options.js';
+import { HTTP_PORT } from '../page.js';
 import { print, printJson } from '../print.js';
 import { paintFor } from '../render/terminal.js';
+import { COORDINATOR_PORT } from '../server-address.js';
 import { ownVersion } from '../versions.js';
 
 interface DoctorOptions extends ServerOptions, RedisSettings {
   readonly set: readonly string[];
   readonly json: boolean;
 }
-
-const PORT = 7070;
-const HTTP_PORT = 7080;
 
 /** `dd2 doctor` */
 export function doctorCommand(): Command {
@@ -81,7 +80,7 @@ async function allChecks(spec: string | undefined, options: DoctorOptions, named
     disk: async () => [await checkDisk(dataDir ?? '.dd2', dataDir !== undefined)],
     store: async () => (redis.redisUrl === undefined ? [await checkEmbeddedStore()] : checkRedis({ url: redis.redisUrl, passwordFile: redis.redisPasswordFile, caFile: redis.redisCaFile })),
     clock: async () => [await checkClock()],
-    ports: async () => [await checkPort({ port: PORT, purpose: 'a coordinator', option: '--port' }), await checkPort({ port: HTTP_PORT, purpose: 'the page', option: '--http-port' })],
+    ports: async () => [await checkPort({ port: COORDINATOR_PORT, purpose: 'a coordinator', option: '--port' }), await checkPort({ port: HTTP_PORT, purpose: 'the page', option: '--http-port' })],
     ...(certs === undefined ? {} : { certificates: async () => checkCertificates(certs) }),
     coordinator: async () => checkCoordinator({ ...server, ...(certs === undefined ? {} : { certs }), ...(dataDir === undefined ? {} : { dataDir }) }, named),
     ...(spec === undefined ? {} : { spec: async () => checkSpec(spec, set, availableParallelism()) }),

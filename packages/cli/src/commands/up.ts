@@ -12,6 +12,7 @@ import { describeOutcome } from '../render/run-outcome.js';
 import { INTERRUPTED } from '../exit-codes.js';
 import { readSpecFile } from '../spec-file.js';
 import { overridesOf } from './train.js';
+import { COORDINATOR_PORT } from '../server-address.js';
 
 interface UpOptions extends QueueSettings, PageSettings {
   readonly workers: number;
@@ -36,7 +37,7 @@ export function upCommand(): Command {
     .option('--threads <number>', "threads of one graph execution (default: the run spec's, else 1)", wholeNumber(1))
     .option('--data-dir <folder>', 'holds runs/<id>/', '.dd2')
     .option('--host <address>', 'interface to listen on', '127.0.0.1')
-    .option('--port <number>', 'port of the coordinator; 0 picks a free one', wholeNumber(0), 7070)
+    .option('--port <number>', 'port of the coordinator; 0 picks a free one', wholeNumber(0), COORDINATOR_PORT)
     .addOption(httpPortOption(USUAL_PORT))
     .addOption(noHttpOption())
     .addOption(certsOption())

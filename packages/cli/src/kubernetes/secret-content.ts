@@ -24,7 +24,7 @@ export function requireValue(secret: StoredSecret, key: string): string {
 }
 
 /** The first certificate of a key. @throws {Dd2Error} INVALID_ARGUMENT */
-export function certificateIn(secret: StoredSecret, key: string): X509Certificate {
+function certificateIn(secret: StoredSecret, key: string): X509Certificate {
   const pem = requireValue(secret, key);
   try {
     return new X509Certificate(pem);

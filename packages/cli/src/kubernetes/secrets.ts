@@ -1,3 +1,6 @@
+import { HTTP_PORT } from '../page.js';
+import { COORDINATOR_PORT } from '../server-address.js';
+
 /** What a Secret belongs to. An installation may have one of these from elsewhere: certificates of cert-manager, a Redis of its own. */
 export type SecretGroup = 'certificates' | 'tokens' | 'redis';
 
@@ -31,7 +34,7 @@ export const CLIENT_CERTIFICATE_SECRET = 'dd2-client-tls';
 export const API_TOKEN_SECRET = 'dd2-api-token';
 
 /** The Service of the coordinator, and its ports. */
-export const COORDINATOR_SERVICE = { name: 'dd2-coordinator', grpcPort: 7070, httpPort: 7080 } as const;
+export const COORDINATOR_SERVICE = { name: 'dd2-coordinator', grpcPort: COORDINATOR_PORT, httpPort: HTTP_PORT } as const;
 
 /** On every Secret that is made. */
 export const secretLabels: Readonly<Record<string, string>> = { 'app.kubernetes.io/name': 'dd2', 'app.kubernetes.io/part-of': 'dd2', 'app.kubernetes.io/managed-by': 'dd2' };
