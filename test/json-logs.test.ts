@@ -1,28 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { freePort } from './support/cluster.js';
-import { eventually, metricsOf, root, runDd2, startDd2, temporaryFolder, type Dd2Process } from './support/processes.js';
+import { eventually, metricsOf, root, runDd2, startDd2, type Dd2Process } from './support/processes.js';
+import { startedProcesses } from './support/started-processes.js';
 
 const json = { DD2_LOG_FORMAT: 'json' };
-let folder: Awaited<ReturnType<typeof temporaryFolder>>;
-const started: Dd2Process[] = [];
-
-beforeEach(async () => {
-  folder = await temporaryFolder();
-});
-
-afterEach(async () => {
-  for (const { child } of started) child.kill('SIGKILL');
-  for (const { exit } of started.splice(0)) await exit;
-  await folder.dispose();
-});
-
-const start = (args: readonly string[], environment: NodeJS.ProcessEnv = {}): Dd2Process => {
-  const process = startDd2(args, { ...json, ...environment });
-  started.push(process);
-  return process;
-};
+const { folder, start } = startedProcesses(json);
 
 const LEVELS = ['debug', 'info', 'warn', 'error', 'fatal'];
 
@@ -50,13 +34,13 @@ async function failure(args: readonly string[], environment: NodeJS.ProcessEnv =
 describe('with DD2_LOG_FORMAT=json', { timeout: 300_000 }, () => {
   it('coordinator and workers print JSON lines and nothing else, from the first to the last', async () => {
     const port = await freePort();
-    const coordinator = start(['coordinator', '--data-dir', folder.path, '--port', String(port)]);
-    const warned = start(['worker', '--coordinator', `127.0.0.1:${port}`, '--data-dir', folder.path], { NODE_OPTIONS: `--import ${new URL('support/noise.mjs', import.meta.url).href}` });
+    const coordinator = start(['coordinator', '--data-dir', folder(), '--port', String(port)]);
+    const warned = start(['worker', '--coordinator', `127.0.0.1:${port}`, '--data-dir', folder()], { NODE_OPTIONS: `--import ${new URL('support/noise.mjs', import.meta.url).href}` });
     await warned.until(/"connected"/);
     warned.child.kill('SIGUSR2');
-    const submitted = await runDd2(['run', 'submit', join(root, 'configs/mnist.yaml'), '--server', `127.0.0.1:${port}`, '--data-dir', folder.path]);
+    const submitted = await runDd2(['run', 'submit', join(root, 'configs/mnist.yaml'), '--server', `127.0.0.1:${port}`, '--data-dir', folder()]);
     expect(submitted.code).toBe(0);
-    await eventually(async () => (await metricsOf(folder.path).catch(() => [])).length >= 3 || undefined);
+    await eventually(async () => (await metricsOf(folder()).catch(() => [])).length >= 3 || undefined);
     for (const { child } of [warned, coordinator]) child.kill('SIGTERM');
     expect([await warned.exit, await coordinator.exit]).toEqual([0, 0]);
     expect(linesOf(coordinator).map(({ msg }) => msg)).toContain('the coordinator listens');
@@ -73,9 +57,9 @@ describe('with DD2_LOG_FORMAT=json', { timeout: 300_000 }, () => {
 
   it('what ends a service is a JSON line with code, field and remedy', async () => {
     const taken = await freePort();
-    start(['coordinator', '--data-dir', join(folder.path, 'a'), '--port', String(taken)]);
-    await eventually(() => (started[0]?.output().includes('the coordinator listens') ? true : undefined));
-    const busy = await failure(['coordinator', '--data-dir', join(folder.path, 'b'), '--port', String(taken)]);
+    const first = start(['coordinator', '--data-dir', join(folder(), 'a'), '--port', String(taken)]);
+    await eventually(() => (first.output().includes('the coordinator listens') ? true : undefined));
+    const busy = await failure(['coordinator', '--data-dir', join(folder(), 'b'), '--port', String(taken)]);
     expect([busy.code, busy.line]).toEqual([5, expect.objectContaining({ level: 'error', code: 'UNAVAILABLE', retryable: true, remedy: expect.any(String) as string })]);
 
     expect(await failure(['worker'])).toMatchObject({ code: 2, count: 1, line: { level: 'error', code: 'INVALID_ARGUMENT', remedy: expect.stringContaining('DD2_COORDINATOR') as string } });
@@ -84,7 +68,7 @@ describe('with DD2_LOG_FORMAT=json', { timeout: 300_000 }, () => {
   });
 
   it('so is a fault that nobody foresaw', async () => {
-    const process = start(['coordinator', '--data-dir', folder.path, '--port', '0'], { NODE_OPTIONS: `--import ${new URL('support/fault.mjs', import.meta.url).href}` });
+    const process = start(['coordinator', '--data-dir', folder(), '--port', '0'], { NODE_OPTIONS: `--import ${new URL('support/fault.mjs', import.meta.url).href}` });
     await process.until(/the coordinator listens/);
     process.child.kill('SIGUSR2');
     expect(await process.exit).toBe(1);
@@ -92,7 +76,7 @@ describe('with DD2_LOG_FORMAT=json', { timeout: 300_000 }, () => {
   });
 
   it('what people run prints text, and an unknown format is refused', async () => {
-    const list = startDd2(['run', 'list', '--server', '127.0.0.1:1', '--data-dir', folder.path], json);
+    const list = startDd2(['run', 'list', '--server', '127.0.0.1:1', '--data-dir', folder()], json);
     expect(await list.exit).toBe(5);
     expect(list.output()).toMatch(/^error UNAVAILABLE: /);
     const help = startDd2(['worker', '--help'], json);
@@ -116,20 +100,20 @@ describe('settings of the environment', { timeout: 120_000 }, () => {
     ['a number of workers', ['coordinator'], { DD2_MIN_WORKERS: '1.5' }],
     ['a number of runs', ['coordinator'], { DD2_MAX_RUNS: '-1' }],
   ])('are checked as the options are: %s', async (_what, args, environment) => {
-    const process = startDd2([...args, ...(args[0] === 'worker' ? ['--coordinator', '127.0.0.1:1'] : ['--data-dir', folder.path])], environment);
+    const process = startDd2([...args, ...(args[0] === 'worker' ? ['--coordinator', '127.0.0.1:1'] : ['--data-dir', folder()])], environment);
     expect(await process.exit).toBe(2);
     const [[name = '', value = ''] = []] = Object.entries(environment);
     expect(process.output()).toMatch(new RegExp(`^error INVALID_ARGUMENT: option .* value '${value}' from env '${name}' is invalid`));
   });
 
   it('start a coordinator, with what options overrule', async () => {
-    const password = join(folder.path, 'password');
+    const password = join(folder(), 'password');
     await writeFile(password, 'secret-word');
-    const environment = { DD2_DATA_DIR: join(folder.path, 'data'), DD2_HOST: '127.0.0.1', DD2_PORT: '1', DD2_BASE_PATH: root, DD2_MIN_WORKERS: '2', DD2_MAX_RUNS: '3', DD2_REDIS_URL: '', DD2_REDIS_PASSWORD_FILE: password };
+    const environment = { DD2_DATA_DIR: join(folder(), 'data'), DD2_HOST: '127.0.0.1', DD2_PORT: '1', DD2_BASE_PATH: root, DD2_MIN_WORKERS: '2', DD2_MAX_RUNS: '3', DD2_REDIS_URL: '', DD2_REDIS_PASSWORD_FILE: password };
     const coordinator = start(['coordinator', '--port', '0'], environment);
     await coordinator.until(/the coordinator listens/);
-    expect(linesOf(coordinator).at(-1)).toMatchObject({ dataDir: join(folder.path, 'data'), host: '127.0.0.1', store: 'embedded' });
-    const unusable = startDd2(['coordinator', '--port', '0', '--data-dir', folder.path], { DD2_REDIS_PASSWORD_FILE: password });
+    expect(linesOf(coordinator).at(-1)).toMatchObject({ dataDir: join(folder(), 'data'), host: '127.0.0.1', store: 'embedded' });
+    const unusable = startDd2(['coordinator', '--port', '0', '--data-dir', folder()], { DD2_REDIS_PASSWORD_FILE: password });
     expect(await unusable.exit).toBe(2);
     expect(unusable.output()).toMatch(/^error INVALID_ARGUMENT: there are files for Redis, but no address of it \(--redis-url\)/);
   });

@@ -1,26 +1,10 @@
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { join } from 'node:path';
 import { freePort } from './support/cluster.js';
-import { eventsOf, eventually, root, runDd2, startDd2, temporaryFolder, type Dd2Process } from './support/processes.js';
+import { eventsOf, eventually, root, runDd2, type Dd2Process } from './support/processes.js';
+import { startedProcesses } from './support/started-processes.js';
 
-let folder: Awaited<ReturnType<typeof temporaryFolder>>;
-const started: Dd2Process[] = [];
-
-beforeEach(async () => {
-  folder = await temporaryFolder();
-});
-
-afterEach(async () => {
-  for (const { child } of started) child.kill('SIGKILL');
-  for (const { exit } of started.splice(0)) await exit;
-  await folder.dispose();
-});
-
-const start = (args: readonly string[], environment?: NodeJS.ProcessEnv): Dd2Process => {
-  const process = startDd2(args, environment);
-  started.push(process);
-  return process;
-};
+const { folder, start } = startedProcesses();
 
 interface Health {
   readonly ok: boolean;
@@ -39,7 +23,7 @@ const LIVE = { ok: true, reasons: [] };
 
 it('a worker is ready while work can be leased to it, and alive throughout', { timeout: 300_000 }, async () => {
   const [port, health] = [await freePort(), await freePort()];
-  const coordinator = (): Dd2Process => start(['coordinator', '--data-dir', folder.path, '--port', String(port)]);
+  const coordinator = (): Dd2Process => start(['coordinator', '--data-dir', folder(), '--port', String(port)]);
   /** Waits until `/readyz` says this, and looks that the worker is alive all the while. */
   const becomes = (ready: boolean, reason?: string): Promise<true> =>
     eventually(async () => {
@@ -50,7 +34,7 @@ it('a worker is ready while work can be leased to it, and alive throughout', { t
 
   // everything by the environment, as in a pod
   const environment = { DD2_COORDINATOR: `127.0.0.1:${port}`, DD2_WORKER_NAME: 'probed', DD2_HEALTH_PORT: String(health), DD2_DRAIN_SECONDS: '60', DD2_THREADS: '1', DD2_PROVIDER: 'cpu' };
-  const worker = start(['worker', '--data-dir', folder.path, '--stream'], environment);
+  const worker = start(['worker', '--data-dir', folder(), '--stream'], environment);
   await becomes(false, 'no coordinator has let this worker in');
   const first = coordinator();
   await becomes(true);
@@ -63,9 +47,9 @@ it('a worker is ready while work can be leased to it, and alive throughout', { t
   await becomes(true);
 
   const tune = '{ updates: 1000, batch: 2048, microBatches: 1, draws: 2, time: { min: 0.02 }, optimizer: { learningRate: 1.0e-3 }, ema: 0.9 }'; // seconds each
-  const { code } = await runDd2(['run', 'submit', join(root, 'configs/mnist.yaml'), '--server', `127.0.0.1:${port}`, '--data-dir', folder.path, '--set', `phases.tune=${tune}`]);
+  const { code } = await runDd2(['run', 'submit', join(root, 'configs/mnist.yaml'), '--server', `127.0.0.1:${port}`, '--data-dir', folder(), '--set', `phases.tune=${tune}`]);
   expect(code).toBe(0);
-  await eventually(async () => (await eventsOf(folder.path)).find(({ kind }) => kind === 'phase'));
+  await eventually(async () => (await eventsOf(folder())).find(({ kind }) => kind === 'phase'));
   expect(await probe(health, '/readyz')).toEqual(LIVE);
   worker.child.kill('SIGTERM');
   await becomes(false, 'the worker leaves');
