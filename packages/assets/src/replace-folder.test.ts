@@ -1,8 +1,11 @@
+import { readdirSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { isLeftover, replaceFolder } from './replace-folder.js';
+import { systemCode } from './file-errors.js';
+import { isLeftover, removeFolder, replaceFolder } from './replace-folder.js';
 
 let parent: string;
 let folder: string;
@@ -48,5 +51,40 @@ describe('replaceFolder', () => {
     });
     expect(seen.map(isLeftover)).toEqual([true]);
     expect(['folder', 'folder.new', '12', '12.old-0123456789a', 'new-0123456789ab'].map(isLeftover)).toEqual([false, false, false, false, false]);
+  });
+});
+
+describe('removeFolder', () => {
+  it('leaves at no moment a folder of which something is gone', async () => {
+    const files = Array.from({ length: 64 }, (_, index) => String(index));
+    await mkdir(folder);
+    for (const file of files) await writeFile(join(folder, file), '');
+    const seen = new Set<number>();
+    const look = (): void => {
+      try {
+        seen.add(readdirSync(folder).length);
+      } catch (thrown) {
+        expect(systemCode(thrown)).toBe('ENOENT');
+        seen.add(0);
+      }
+    };
+    let removing = true;
+    const removal = removeFolder(folder).finally(() => (removing = false));
+    while (removing) {
+      look();
+      await setImmediate();
+    }
+    await removal;
+    look();
+    expect([...seen].filter((count) => count !== files.length)).toEqual([0]);
+    expect(await readdir(parent)).toEqual([]);
+  });
+
+  it('removes what an interrupted one has left, and does nothing where there is no folder', async () => {
+    const leftover = `${folder}.old-0123456789ab`;
+    await mkdir(join(leftover, 'deep'), { recursive: true });
+    await removeFolder(leftover);
+    await removeFolder(folder);
+    expect(await readdir(parent)).toEqual([]);
   });
 });

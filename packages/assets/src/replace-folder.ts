@@ -37,7 +37,26 @@ export async function replaceFolder<T>(folder: string, marker: string | undefine
   }
 }
 
-/** Is this the name of a folder that an interrupted `replaceFolder` has left beside its target? */
+/**
+ * Removes a folder so that it exists completely or not at all, even when this is interrupted: it is renamed first. Nothing
+ * happens when there is none.
+ */
+export async function removeFolder(folder: string): Promise<void> {
+  const target = resolve(folder);
+  const former = isLeftover(target) ? target : `${target}.old-${randomBytes(6).toString('hex')}`;
+  try {
+    if (former !== target) {
+      await rename(target, former);
+      await syncFolder(dirname(target)); // before a file of it is gone
+    }
+  } catch (thrown) {
+    if (systemCode(thrown) === 'ENOENT') return;
+    throw thrown;
+  }
+  await rm(former, { recursive: true, force: true });
+}
+
+/** Is this the name of a folder that an interrupted `replaceFolder` or `removeFolder` has left behind? */
 export function isLeftover(name: string): boolean {
   return /\.(?:new|old)-[0-9a-f]{12}$/.test(name);
 }

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { checkpointErrors, flatten, isLeftover, readSafetensors, replaceFolder, syncFolder, systemCode, type FileDigest } from '@dd2/assets';
+import { checkpointErrors, flatten, isLeftover, readSafetensors, removeFolder, replaceFolder, syncFolder, systemCode, type FileDigest } from '@dd2/assets';
 import { Dd2Error, type HostTensor, type ParameterLayout } from '@dd2/core';
 import { z } from 'zod';
-import { namesIn, removeFolder, type RunFolder } from './run-folder.js';
+import { namesIn, type RunFolder } from './run-folder.js';
 
 const FORMAT = 'dd2-checkpoint/1';
 const MANIFEST = 'manifest.json';

@@ -110,10 +110,6 @@ export async function namesIn(path: string): Promise<string[]> {
   }
 }
 
-export async function removeFolder(path: string): Promise<void> {
-  await rm(path, { recursive: true, force: true });
-}
-
 async function readIfPresent(path: string): Promise<string | undefined> {
   return ifPresent(readFile(path, 'utf8'));
 }

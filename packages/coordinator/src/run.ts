@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { rm } from 'node:fs/promises';
+import { removeFolder } from '@dd2/assets';
 import { Dd2Error, schedule, totalUpdates, type UpdatePlan } from '@dd2/core';
 import { checkpointPath, checkpointVectors, listCheckpoints, loadCheckpoint, type CheckpointHeader } from './checkpoint.js';
 import { Checkpointer } from './checkpointer.js';
@@ -272,7 +272,7 @@ export class Run extends EventEmitter<RunNotices> {
     if (damage && damage.code !== 'CHECKPOINT_CORRUPT') throw damage;
     await folder.verify();
     for (const later of await listCheckpoints(folder)) {
-      if (later > update || (later === update && damage)) await rm(checkpointPath(folder, later), { recursive: true, force: true });
+      if (later > update || (later === update && damage)) await removeFolder(checkpointPath(folder, later));
     }
     if (damage) throw new Dd2Error('RUN_FAILED', `checkpoint ${update}, which the run ends with, is damaged`, { field: damage.field, remedy: 'It is computed again', cause: damage });
     await folder.truncateMetrics(update);

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isLeftover, MANIFEST_FILE, openBundle, syncFolder, systemCode } from '@dd2/assets';
+import { isLeftover, MANIFEST_FILE, openBundle, removeFolder, syncFolder } from '@dd2/assets';
 import { Dd2Error } from '@dd2/core';
 import { fromStatus, sha256, type MessageReadable } from '@dd2/proto';
 import type { Logger } from 'pino';
@@ -180,14 +180,11 @@ export class AssetStore {
     const leave = await this.#alone.take(signal);
     try {
       if (await this.#isIntact(folder, opening.id)) return;
-      const former = `${folder}.old-${suffix()}`;
       await this.options.verify();
-      await rename(folder, former).catch((error: unknown) => {
-        if (systemCode(error) !== 'ENOENT') throw error;
-      });
+      await removeFolder(folder);
+      await this.options.verify(); // that took a while
       await rename(temporary, folder);
       await syncFolder(this.folder);
-      await rm(former, { recursive: true, force: true });
     } finally {
       leave();
     }
