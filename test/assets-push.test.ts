@@ -103,7 +103,7 @@ describe('a laptop', () => {
 
     // Another content is another run.
     const manifest = join(laptop, 'moved/manifest.json');
-    await writeFile(manifest, (await readFile(manifest, 'utf8')).replace('"mnist-', '"other-').replace(/"seed": 0/, '"seed": 1'));
+    await writeFile(manifest, (await readFile(manifest, 'utf8')).replace('"name": "mnist"', '"name": "other"').replace(/"seed": 0/, '"seed": 1'));
     expect(await submitted('configs/chaos.yaml', ...settings, '--set', 'assets=../moved')).not.toBe(runId);
     expect(pushes()).toBe(2);
   });
@@ -123,6 +123,38 @@ describe('a laptop', () => {
     await submitted('configs/chaos.yaml', ...settings, '--base-path', join(root, 'configs'));
     expect((await dd2('run', 'submit', 'configs/chaos.yaml', '--base-path', laptop)).output).toMatch(/^error ASSET_MISSING: /);
     expect(pushes()).toBe(before);
+  });
+});
+
+describe('bundles that were pushed', () => {
+  interface Listed {
+    readonly manifestSha256: string;
+    readonly name: string;
+    readonly bytes: number;
+    readonly neededBy: readonly string[];
+  }
+  const listed = async (): Promise<Listed[]> => (JSON.parse((await dd2('assets', 'list', '--json')).output) as { bundles: Listed[] }).bundles;
+
+  it('are listed, and removed once no run needs them', async () => {
+    const before = await listed();
+    expect(before.map(({ manifestSha256 }) => manifestSha256).sort()).toEqual(await bundles());
+    const one = before.find(({ name }) => name === 'other');
+    const id = one?.manifestSha256 ?? '';
+    expect(one?.neededBy).toEqual([expect.stringMatching(/^chaos-/)]);
+    const { output } = await dd2('assets', 'list');
+    expect(output).toMatch(/^sha256 +name +size +pushed +needed by\n/);
+    expect(output).toMatch(new RegExp(`^${id.slice(0, 12)}  other +[\\d.]+ MB .+chaos-`, 'm'));
+    expect(output).toMatch(/^room for [\d.]+ \w+ more$/m);
+
+    const refused = await dd2('assets', 'remove', id.slice(0, 12));
+    expect([refused.code, refused.output]).toEqual([6, expect.stringMatching(/^error RUN_CONFLICT: the bundle is needed by run chaos-\w+ \(manifest_sha256\)\. /)]);
+    for (const run of one?.neededBy ?? []) expect((await dd2('run', 'cancel', run)).code).toBe(0);
+    const removed = await dd2('assets', 'remove', id.slice(0, 12));
+    expect([removed.code, removed.output]).toEqual([0, expect.stringMatching(new RegExp(`^${id} other removed \\([\\d.]+ MB\\); room for `))]);
+    expect((await dd2('assets', 'remove', id)).code).toBe(3);
+    expect(await bundles()).toEqual(before.map(({ manifestSha256 }) => manifestSha256).filter((name) => name !== id).sort());
+    expect((await dd2('assets', 'push', 'moved')).code).toBe(0);
+    expect((await listed()).find(({ manifestSha256 }) => manifestSha256 === id)).toMatchObject({ bytes: one?.bytes, neededBy: [] });
   });
 });
 

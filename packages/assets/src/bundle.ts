@@ -47,15 +47,20 @@ export async function writeBundle(folder: string, contents: BundleContents): Pro
  * @throws {Dd2Error} ASSET_MISSING or ASSET_CORRUPT naming the file and the remedy
  */
 export async function openBundle(folder: string): Promise<Bundle> {
-  await requireFolder(folder);
-  const path = join(folder, MANIFEST_FILE);
-  const manifest = parseManifest(await readText(path), path);
+  const manifest = await readBundleManifest(folder);
   for (const name of bundleFiles) await verifyFile(join(folder, name), manifest.files[name]);
   return {
     folder,
     manifest,
     read: async (name) => (await readSafetensors(join(folder, name), { expect: manifest.files[name] })).tensors,
   };
+}
+
+/** The manifest of a bundle, whose files are not looked at. @throws {Dd2Error} ASSET_MISSING or ASSET_CORRUPT */
+export async function readBundleManifest(folder: string): Promise<BundleManifest> {
+  await requireFolder(folder);
+  const path = join(folder, MANIFEST_FILE);
+  return parseManifest(await readText(path), path);
 }
 
 /** A path that is simply wrong is not damage: its remedy is another path. @throws {Dd2Error} ASSET_MISSING */

@@ -169,6 +169,19 @@ describe.skipIf(!redisInstalled)('RunManager', () => {
     await expect(manager.evaluate('none', { samplers: ['one-step'] }, new AbortController().signal).next()).rejects.toMatchObject({ code: 'RUN_NOT_FOUND' });
   });
 
+  it('knows which runs need an asset bundle, until they are over', async () => {
+    const submitting = manager.submit(submission({ idempotencyKey: 'k' }));
+    const folder = join(import.meta.dirname, '../../../assets/mnist');
+    const between = manager.betweenSubmissions(() => Promise.resolve(manager.needing(`${folder}/`)));
+    const { identity } = await submitting;
+    expect(await between).toEqual([identity.runId]);
+    expect(manager.needing(join(folder, '..'))).toEqual([]);
+    await manager.pause(identity.runId);
+    expect(manager.needing(folder)).toEqual([identity.runId]);
+    await manager.cancel(identity.runId);
+    expect(manager.needing(folder)).toEqual([]);
+  });
+
   it('makes one run of one key, however often and however fast it is submitted', async () => {
     const both = await Promise.all([manager.submit(submission({ idempotencyKey: 'k' })), manager.submit(submission({ idempotencyKey: 'k' }))]);
     expect(both[0]).toBe(both[1]);

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Dd2Error, type RunSpec } from '@dd2/core';
 import { z } from 'zod';
 import { advanceRun } from './advance-run.js';
@@ -129,6 +129,12 @@ export class RunManager {
     return this.#run(runId).evaluations;
   }
 
+  /** Runs that need an asset bundle: those that name it and are not over, or whose evaluations wait. */
+  needing(assets: string): string[] {
+    const names = (spec: RunSpec): boolean => resolve(spec.assets) === resolve(assets);
+    return [...this.#runs.values()].filter(({ spec, isOpen, evaluations }) => names(spec) && (isOpen || evaluations.pending.length > 0)).map(({ runId }) => runId);
+  }
+
   /** What workers may pull for a lease; a run that is advanced and its evaluations have a namespace each. */
   parametersOf(namespace: string): ParameterStore | undefined {
     return this.#host.parameters.get(namespace);
@@ -139,9 +145,14 @@ export class RunManager {
    * @throws {Dd2Error} INVALID_SPEC, INVALID_ARGUMENT, ASSET_MISSING, ASSET_CORRUPT, RUN_CONFLICT, RESOURCE_EXHAUSTED, UNAVAILABLE
    */
   submit(submission: Submission): Promise<RunHistory> {
-    const submitted = this.#submitting.then(() => this.#submit(submission));
-    this.#submitting = submitted.catch(() => undefined);
-    return submitted;
+    return this.betweenSubmissions(() => this.#submit(submission));
+  }
+
+  /** Does something while no run is submitted. */
+  betweenSubmissions<T>(task: () => Promise<T>): Promise<T> {
+    const done = this.#submitting.then(task);
+    this.#submitting = done.catch(() => undefined);
+    return done;
   }
 
   async #submit(submission: Submission): Promise<RunHistory> {

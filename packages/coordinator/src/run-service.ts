@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { Handlers, MessageInitShape, MessageWritable, RunSchema, RunService } from '@dd2/proto';
 import { stringify } from 'yaml';
 import type { AssetStore } from './pushed-assets/asset-store.js';
+import { listAssets, removeAssets } from './pushed-assets/pushed-assets.js';
 import { describeCheckpoints, verifyCheckpoints } from './checkpoint-list.js';
 import type { Dispatcher } from './dispatcher.js';
 import { samplerName } from './evaluate.js';
@@ -93,6 +94,8 @@ export function runService({ runs: manager, changes, dispatcher, workerActivity,
     getCluster: async () => cluster.message(),
     findAssets: async ({ manifestSha256 }) => assets.find(manifestSha256),
     pushAssets: async (stream, { signal }) => ({ folder: await assets.push(stream, signal) }),
+    listAssets: async () => listAssets(assets, manager),
+    removeAssets: async ({ manifestSha256 }) => removeAssets(assets, manager, manifestSha256),
     listEvaluations: async ({ runId }) => ({ evaluations: evaluationMessages(runId, manager.evaluationsOf(runId)) }),
   };
 }

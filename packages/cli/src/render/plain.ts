@@ -1,4 +1,4 @@
-import type { Checkpoint, ErrorDetail, Run, RunEvent, Worker } from '@dd2/proto';
+import type { Checkpoint, ErrorDetail, PushedAssets, Run, RunEvent, Worker } from '@dd2/proto';
 import { WorkerState } from '@dd2/proto';
 import { stateName } from './run-outcome.js';
 import { isoTime } from './time.js';
@@ -23,6 +23,10 @@ export function plainCheckpoint({ update, phase, generatorUpdates, createdAt, fi
     specSha256,
     files: files.map(({ name, bytes, sha256 }) => ({ name, bytes: Number(bytes), sha256 })),
   };
+}
+
+export function plainAssets({ $typeName: _type, $unknown: _unknown, bytes, pushedAt, ...assets }: PushedAssets): object {
+  return { ...assets, bytes: Number(bytes), pushedAt: isoTime(pushedAt) };
 }
 
 export function plainWorker({ $typeName: _type, $unknown: _unknown, state, joinedAt, lastHeardAt, asideUntil, leases, leasesDone, leasesFailed, straggled, ...worker }: Worker): object {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Validator } from '@seriousme/openapi-schema-validator';
@@ -165,6 +165,12 @@ describe('a live server', () => {
     const assets = `${API}/assets/{manifestSha256}`;
     await get(assets, `${API}/assets/${'0'.repeat(64)}`);
     await get(assets, `${API}/assets/..%2F..%2Ftokens`, 400);
+    const pushed = 'a'.repeat(64);
+    await mkdir(join(folder, 'assets', pushed), { recursive: true });
+    await get(`${API}/assets`, `${API}/assets`);
+    await get(`${API}/assets`, `${API}/assets?x=1`, 400);
+    await send(`${assets}/remove`, `${API}/assets/${pushed}/remove`, undefined);
+    await send(`${assets}/remove`, `${API}/assets/${pushed}/remove`, {}, 404);
     await get(`${API}/workers`, `${API}/workers`);
     await get(`${API}/workers`, `${API}/workers?x=1`, 400);
     await get(`${API}/cluster`, `${API}/cluster`);

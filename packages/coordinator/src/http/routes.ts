@@ -43,7 +43,9 @@ export const routes: readonly Route[] = [
   { verb: 'POST', path: '/runs/{runId}/checkpoints/verify', method: 'verifyCheckpoints', answer: 'json', group: 'checkpoints' },
   { verb: 'GET', path: '/runs/{runId}/export', method: 'exportRun', answer: 'download', group: 'checkpoints' },
   { verb: 'POST', path: '/specs/validate', method: 'validateRunSpec', answer: 'json', group: 'runs' },
+  { verb: 'GET', path: '/assets', method: 'listAssets', answer: 'json', group: 'assets' },
   { verb: 'GET', path: '/assets/{manifestSha256}', method: 'findAssets', answer: 'json', group: 'assets' },
+  { verb: 'POST', path: '/assets/{manifestSha256}/remove', method: 'removeAssets', answer: 'json', group: 'assets' },
   { verb: 'GET', path: '/workers', method: 'listWorkers', answer: 'json', group: 'cluster' },
   { verb: 'GET', path: '/cluster', method: 'getCluster', answer: 'json', group: 'cluster' },
 ];

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bundleFiles, openBundle } from '@dd2/assets';
 import { Dd2Error } from '@dd2/core';
@@ -227,6 +227,51 @@ describe('a push that does not end', () => {
     await Promise.all(both);
     await pushed(makeBundle());
     expect(await names()).toHaveLength(3);
+  });
+});
+
+describe('bundles that are there', () => {
+  it('are listed, the latest first, with what is known of them', async () => {
+    expect(await store.list()).toEqual([]);
+    const [first, second, damaged] = [makeBundle({}, 'first'), makeBundle({}, 'second'), makeBundle({}, 'third')];
+    const folders: string[] = [];
+    for (const [at, bundle] of [first, second, damaged].entries()) {
+      folders.push(await pushed(bundle));
+      await utimes(folders[at] ?? '', at, 1_000 * at);
+    }
+    await writeFile(join(folders[2] ?? '', 'manifest.json'), '{');
+    await mkdir(join(store.folder, `${first.id}.new-0123456789ab`));
+    const sizeOf = ({ files, manifest }: MadeBundle): number => Object.values(files).reduce((sum, { byteLength }) => sum + byteLength, manifest.byteLength);
+    expect(await store.list()).toEqual([
+      { id: damaged.id, folder: folders[2], name: '', bytes: sizeOf(damaged) - damaged.manifest.byteLength + 1, pushedAt: new Date(2_000_000) },
+      { id: second.id, folder: folders[1], name: 'second', bytes: sizeOf(second), pushedAt: new Date(1_000_000) },
+      { id: first.id, folder: folders[0], name: 'first', bytes: sizeOf(first), pushedAt: new Date(0) },
+    ]);
+  });
+
+  it('are removed one by one, which makes room', async () => {
+    store = await open({ maxBytes: 1_000_000, freeBytes: () => Promise.resolve(1e9) });
+    const [one, other] = [makeBundle(), makeBundle()];
+    await pushed(one);
+    const room = await store.maxBytes();
+    await pushed(other);
+    expect(await store.maxBytes()).toBeLessThan(room);
+    await store.remove(one.id);
+    expect(await names()).toEqual([other.id]);
+    expect(await store.maxBytes()).toBe(room);
+    expect(await store.find(one.id)).toMatchObject({ folder: '' });
+    await expect(store.remove(one.id)).rejects.toMatchObject({ code: 'ASSET_MISSING', field: 'manifest_sha256' });
+    for (const wrong of ['', '..', one.id.slice(1), `${other.id}/..`]) await expect(store.remove(wrong)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', field: 'manifest_sha256' });
+    await expectWhole(await pushed(one), one);
+    expect(await names()).toEqual([one.id, other.id].sort());
+  });
+
+  it('stay where this coordinator is not the owner any more', async () => {
+    const bundle = makeBundle();
+    await pushed(bundle);
+    const fenced = await open({ verify: () => Promise.reject(new Dd2Error('FENCED', 'another one')) });
+    await expect(fenced.remove(bundle.id)).rejects.toMatchObject({ code: 'FENCED' });
+    await expectWhole(join(store.folder, bundle.id), bundle);
   });
 });
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isLeftover, MANIFEST_FILE, openBundle, removeFolder, syncFolder } from '@dd2/assets';
+import { isLeftover, MANIFEST_FILE, openBundle, readBundleManifest, removeFolder, syncFolder } from '@dd2/assets';
 import { Dd2Error } from '@dd2/core';
 import { fromStatus, sha256, type MessageReadable } from '@dd2/proto';
 import type { Logger } from 'pino';
@@ -10,7 +10,7 @@ import { Places } from '../places.js';
 import { namesIn } from '../run-folder.js';
 import { IncomingFiles, writing } from './incoming-files.js';
 import { incomingManifest, type AssetPiece, type IncomingManifest } from './incoming-manifest.js';
-import { measureRoom, requireRoom, roomFor, type Announced, type Room } from './room.js';
+import { bytesIn, measureRoom, requireRoom, roomFor, type Announced, type Room } from './room.js';
 
 const DEFAULT_MAX_BYTES = 64 * 1024 ** 3;
 /** a push holds a few MiB of memory and competes for the disk */
@@ -30,6 +30,18 @@ export interface AssetStoreOptions {
   readonly logger: Logger;
   /** free space of the disk; the file system is asked unless told */
   readonly freeBytes?: ((folder: string) => Promise<number>) | undefined;
+}
+
+/** A bundle that was pushed. */
+export interface PushedBundle {
+  /** SHA-256 of its manifest */
+  readonly id: string;
+  readonly folder: string;
+  /** that its manifest gives it; empty when that cannot be read */
+  readonly name: string;
+  /** of all its files */
+  readonly bytes: number;
+  readonly pushedAt: Date;
 }
 
 /** A bundle that is under way. */
@@ -65,12 +77,41 @@ export class AssetStore {
 
   /** Where a bundle is, if it is there and intact, and how large one may be that is pushed now. @throws {Dd2Error} INVALID_ARGUMENT */
   async find(manifestSha256: string): Promise<{ readonly folder: string; readonly maxBytes: bigint }> {
-    if (!isBundle(manifestSha256)) {
-      throw new Dd2Error('INVALID_ARGUMENT', 'this is no SHA-256', { field: 'manifest_sha256', remedy: 'Use 64 lower-case hexadecimal digits' });
-    }
-    const folder = join(this.folder, manifestSha256);
+    const folder = this.folderOf(manifestSha256);
     const intact = await this.#isIntact(folder, manifestSha256);
-    return { folder: intact ? folder : '', maxBytes: BigInt(Math.floor(roomFor(await this.#room(intact ? undefined : manifestSha256)))) };
+    return { folder: intact ? folder : '', maxBytes: await this.maxBytes(intact ? undefined : manifestSha256) };
+  }
+
+  /** Where a bundle is when it is there. @throws {Dd2Error} INVALID_ARGUMENT for what is no hash */
+  folderOf(manifestSha256: string): string {
+    if (isBundle(manifestSha256)) return join(this.folder, manifestSha256);
+    throw new Dd2Error('INVALID_ARGUMENT', 'this is no SHA-256', { field: 'manifest_sha256', remedy: 'Use 64 lower-case hexadecimal digits' });
+  }
+
+  /** Bytes that one more bundle may have. @param replaced a damaged bundle that it takes the place of */
+  async maxBytes(replaced?: string): Promise<bigint> {
+    return BigInt(Math.floor(roomFor(await this.#room(replaced))));
+  }
+
+  /** The bundles that are there, the latest first. Their files are not read: one of them may be damaged. */
+  async list(): Promise<PushedBundle[]> {
+    const described = await Promise.all((await namesIn(this.folder)).filter(isBundle).map((id) => describe(id, join(this.folder, id))));
+    return described.flat().sort((a, b) => b.pushedAt.getTime() - a.pushedAt.getTime());
+  }
+
+  /** Removes a bundle. @throws {Dd2Error} INVALID_ARGUMENT, ASSET_MISSING, FENCED */
+  async remove(manifestSha256: string): Promise<void> {
+    const folder = this.folderOf(manifestSha256);
+    const leave = await this.#alone.take(this.#closing.signal);
+    try {
+      const [bundle] = await describe(manifestSha256, folder);
+      if (!bundle) throw new Dd2Error('ASSET_MISSING', 'there is no such bundle', { field: 'manifest_sha256', remedy: 'List the bundles that were pushed with `dd2 assets list`' });
+      await this.options.verify();
+      await removeFolder(folder);
+      this.options.logger.info({ assets: folder, name: bundle.name, bytes: bundle.bytes }, 'an asset bundle was removed');
+    } finally {
+      leave();
+    }
   }
 
   /**
@@ -202,6 +243,13 @@ export class AssetStore {
       throw error;
     }
   }
+}
+
+/** One bundle, or none: it may have been removed a moment ago. */
+async function describe(id: string, folder: string): Promise<PushedBundle[]> {
+  const pushedAt = await stat(folder).then(({ mtime }) => mtime, () => undefined); // when the last of its files was made
+  const name = await readBundleManifest(folder).then((manifest) => manifest.name, () => '');
+  return pushedAt ? [{ id, folder, name, bytes: await bytesIn(folder), pushedAt }] : [];
 }
 
 interface Incoming {

@@ -46,13 +46,14 @@ export function requireRoom(bytes: number, room: Room, folder: string): void {
   if (bytes > limitBytes - takenBytes) {
     throw new Dd2Error('RESOURCE_EXHAUSTED', `the bundle has ${bytes} bytes; the coordinator takes bundles of ${limitBytes} bytes in all${others}`, {
       field: 'assets',
-      remedy: `Remove bundles in ${folder} that no run needs any more, or start the coordinator with a larger --max-assets-gib`,
+      remedy: 'Remove bundles that no run needs any more (`dd2 assets list`, `dd2 assets remove`), or start the coordinator with a larger --max-assets-gib',
     });
   }
   throw new Dd2Error('RESOURCE_EXHAUSTED', `the bundle has ${bytes} bytes; the coordinator's disk has room for ${Math.max(0, diskBytes)}`, { field: 'assets', remedy: `Free space where ${folder} is, or make the volume larger` });
 }
 
-async function bytesIn(folder: string): Promise<number> {
+/** Bytes of the files in a folder. */
+export async function bytesIn(folder: string): Promise<number> {
   const sizes = (await namesIn(folder)).map((name) => stat(join(folder, name)).then(({ size }) => size, () => 0));
   return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }
