@@ -158,17 +158,21 @@ export async function loadNetwork(folder: RunFolder, layout: ParameterLayout, up
  * Deletes the others, later ones (a run that went back to an older checkpoint has given them up), and leftovers of interrupted saves.
  */
 export async function retainCheckpoints(folder: RunFolder, { newest, keep, held }: { readonly newest: number; readonly keep: number; readonly held: ReadonlySet<number> }): Promise<void> {
-  const remove = async (path: string, update?: number): Promise<void> => {
-    await folder.verify(); // a coordinator that stood still in between has nothing to delete any more
-    if (update === undefined || !folder.holds.has(update)) await removeFolder(path);
-  };
   const updates = await listCheckpoints(folder);
   const kept = new Set([...updates.filter((update) => update <= newest).slice(0, keep), ...held]);
   for (const update of updates) {
-    if (!kept.has(update)) await remove(checkpointPath(folder, update), update);
+    if (kept.has(update)) continue;
+    await folder.verify(); // a coordinator that stood still in between has nothing to delete any more
+    if (!folder.holds.has(update)) await removeFolder(checkpointPath(folder, update));
   }
-  for (const name of await namesIn(folder.file('checkpoints'))) {
-    if (isLeftover(name)) await remove(folder.file('checkpoints', name));
+  await removeLeftovers(folder);
+}
+
+/** Deletes what saves and removals that were interrupted have left. */
+export async function removeLeftovers(folder: RunFolder): Promise<void> {
+  for (const name of (await namesIn(folder.file('checkpoints'))).filter(isLeftover)) {
+    await folder.verify();
+    await removeFolder(folder.file('checkpoints', name));
   }
 }
 

@@ -3,6 +3,7 @@ import { parseRunSpec, type RunSpec } from '@dd2/core';
 import type { Logger } from 'pino';
 import { stringify } from 'yaml';
 import { z } from 'zod';
+import { removeLeftovers } from './checkpoint.js';
 import type { ContentStore } from './content-store.js';
 import type { Dispatcher } from './dispatcher.js';
 import type { LocalExchange } from './local-exchange.js';
@@ -91,12 +92,25 @@ export class ManagedRun {
     await folder.write('spec.yaml', stringify(spec));
     await folder.write('queue.json', toJson(place));
     await folder.write('run.json', toJson(identity));
+    await folder.flushNames();
     return ManagedRun.#open(host, identity, folder, spec, place);
   }
 
   static async #open(host: RunHost, identity: Identity, folder: RunFolder, spec: RunSpec, place: Place): Promise<ManagedRun> {
     const history = await RunHistory.open(identity, folder, spec, () => host.dispatcher.workerCount);
     return new ManagedRun(host, identity, folder, spec, history, await RunEvaluations.open(folder, spec), place);
+  }
+
+  /** Finishes what a coordinator that was killed was about to do in the run's folder. */
+  async mend(): Promise<void> {
+    const { folder, history, evaluations } = this;
+    await removeLeftovers(folder);
+    await folder.removeTemporaries();
+    await evaluations.finish(async (record, purpose) => {
+      if (!history.knowsEvaluation(record, purpose)) await history.evaluated(record, purpose);
+    });
+    const cancelledAt = history.state === 'cancelled' ? history.events.findLast(({ kind }) => kind === 'cancelled')?.at : undefined;
+    for (const { id, requestedAt } of evaluations.pending) if (cancelledAt !== undefined && requestedAt <= cancelledAt) await evaluations.withdraw(id);
   }
 
   get runId(): string {

@@ -77,6 +77,23 @@ describe('RunEvaluations', () => {
     const found = await RunEvaluations.open(evaluations.folder, spec);
     expect(found.pending).toEqual([]);
     expect(found.records.map(([id]) => id)).toEqual(['10']);
+    const told: unknown[] = [];
+    await found.finish(async (...result) => {
+      told.push(result);
+      expect(await readdir(found.folder.file('evaluations'))).toContain('10.request.json'); // until that is done
+    });
+    await found.finish(() => Promise.reject(new Error('again')));
+    expect(told).toEqual([[record(10, 3), 'periodic']]);
+    expect(await readdir(found.folder.file('evaluations'))).not.toContain('10.request.json');
+  });
+
+  it('tells of a result before its request is done', async () => {
+    const evaluations = await opened();
+    await evaluations.request(wanted(10));
+    const seen: string[] = [];
+    await evaluations.complete('10', { record: record(10, 3) }, async () => void seen.push(...(await readdir(evaluations.folder.file('evaluations')))));
+    expect(seen.sort()).toEqual(['10.json', '10.request.json']);
+    expect(await readdir(evaluations.folder.file('evaluations'))).toEqual(['10.json']);
   });
 
   it('knows the curve and its best point: periodic ones only, of equal ones the earlier', async () => {

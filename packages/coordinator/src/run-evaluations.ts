@@ -54,6 +54,8 @@ export class RunEvaluations extends EventEmitter<{ changed: [id: string] }> {
   readonly #records = new Map<string, EvaluationRecord>();
   /** those that have a grid of samples */
   readonly #grids = new Set<string>();
+  /** those whose result was found beside its request */
+  readonly #unfinished: (readonly [EvaluationRequest, EvaluationRecord])[] = [];
   /** those that are being measured */
   readonly running = new Set<string>();
 
@@ -81,7 +83,11 @@ export class RunEvaluations extends EventEmitter<{ changed: [id: string] }> {
       }
     }
     // A crash between the result and the end of its request leaves both.
-    for (const id of evaluations.#records.keys()) evaluations.#requests.delete(id);
+    for (const [id, record] of evaluations.#records) {
+      const request = evaluations.#requests.get(id);
+      if (request) evaluations.#unfinished.push([request, record]);
+      evaluations.#requests.delete(id);
+    }
     return evaluations;
   }
 
@@ -141,7 +147,10 @@ export class RunEvaluations extends EventEmitter<{ changed: [id: string] }> {
     await this.#write({ ...wanted, requestedAt: new Date().toISOString() });
   }
 
-  /** Keeps a result: the grid first, the figure next, and only then is the request done. `tell` comes before those who wait for it go on. */
+  /**
+   * Keeps a result: the grid first, the figure next; then it is told, and only then is the request done, so that a crash in between
+   * loses nothing. Those who wait for it go on after that.
+   */
   async complete(id: string, { record, grid }: { readonly record: EvaluationRecord; readonly grid?: Uint8Array | undefined }, tell: () => Promise<void>): Promise<void> {
     if (grid) await this.folder.write(`evaluations/${id}${GRID}`, grid);
     await this.folder.write(`evaluations/${id}${RESULT}`, `${JSON.stringify(record, null, 2)}\n`);
@@ -149,10 +158,18 @@ export class RunEvaluations extends EventEmitter<{ changed: [id: string] }> {
     this.#records.set(id, record);
     if (grid) this.#grids.add(id);
     try {
-      await this.folder.remove(`evaluations/${id}${REQUEST}`);
       await tell();
+      await this.folder.remove(`evaluations/${id}${REQUEST}`);
     } finally {
       this.emit('changed', id);
+    }
+  }
+
+  /** Ends the requests that a crash has left beside their results. @param tell it may have been told already */
+  async finish(tell: (record: EvaluationRecord, purpose: EvaluationPurpose) => Promise<void>): Promise<void> {
+    for (const [{ id, purpose }, record] of this.#unfinished.splice(0)) {
+      await tell(record, purpose);
+      await this.folder.remove(`evaluations/${id}${REQUEST}`);
     }
   }
 

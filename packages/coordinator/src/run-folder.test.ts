@@ -1,5 +1,5 @@
-import { appendFile, mkdir, readdir, rm } from 'node:fs/promises';
-import { describe, expect, it } from 'vitest';
+import { appendFile, mkdir, open, readdir, rm } from 'node:fs/promises';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { RunFolder } from './run-folder.js';
 import { temporaryFolder } from './testing/temporary-folder.js';
 
@@ -62,6 +62,32 @@ describe('RunFolder', () => {
     await appendFile(folder.file('events.jsonl'), '{"sequence":1}\n[]\n7\nnull\n{"sequ');
     expect((await folder.events()).filter(({ sequence }) => sequence === 1)).toHaveLength(1);
     expect(await created().then((empty) => empty.events())).toEqual([]);
+  });
+
+  it('has lines on the disk when that was asked for, and asks no more often than needed', async () => {
+    const folder = await created();
+    await folder.flush('metrics.jsonl'); // there is no such file yet
+    await using file = await open(folder.file('probe'), 'w');
+    const datasync = vi.spyOn(Object.getPrototypeOf(file) as typeof file, 'datasync');
+    onTestFinished(() => datasync.mockRestore());
+    void folder.append('metrics.jsonl', { update: 1 });
+    datasync.mockImplementationOnce(() => Promise.reject(new Error('EIO')));
+    await expect(folder.flush('metrics.jsonl')).rejects.toThrow('EIO');
+    await folder.flush('metrics.jsonl');
+    await folder.flush('metrics.jsonl');
+    expect(datasync).toHaveBeenCalledTimes(2);
+    await folder.append('events.jsonl', { sequence: 1 }, true);
+    await folder.flush('events.jsonl');
+    expect(datasync).toHaveBeenCalledTimes(2);
+  });
+
+  it('removes what a process that was killed was writing, and nothing else', async () => {
+    const folder = await created();
+    const kept = ['run.json', 'evaluations/6.json', 'notes.tmp', 'metrics.jsonl'];
+    for (const name of [...kept, 'metrics.jsonl.17-3.tmp', 'evaluations/6.json.17-4.tmp']) await folder.write(name, '');
+    await folder.removeTemporaries();
+    expect((await readdir(folder.path)).sort()).toEqual(['checkpoints', 'evaluations', 'metrics.jsonl', 'notes.tmp', 'run.json']);
+    expect(await readdir(folder.file('evaluations'))).toEqual(['6.json']);
   });
 
   it('writes a file twice at once', async () => {

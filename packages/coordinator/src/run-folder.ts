@@ -1,5 +1,6 @@
 import { appendFile, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { syncFolder } from '@dd2/assets';
 import { CheckpointHolds } from './checkpoint-holds.js';
 
 /** The truth about a run on disk: `<dataDir>/runs/<id>/`, plain files in the formats that the field reads. */
@@ -11,6 +12,8 @@ export class RunFolder {
   #appends: Promise<void> = Promise.resolve();
   /** files that end with a whole line: a crash or a full disk may have cut the last one off, and the next must not continue it */
   readonly #mended = new Set<string>();
+  /** files with lines that a power cut may take away */
+  readonly #unflushed = new Set<string>();
 
   /** @param verify called before every write: rejects when another coordinator has taken the data folder over */
   constructor(
@@ -30,19 +33,46 @@ export class RunFolder {
     await mkdir(this.file('evaluations'), { recursive: true });
   }
 
-  /** Appends one JSON line; resolves when it and all before it are in the file. */
-  append(name: 'metrics.jsonl' | 'events.jsonl', line: object): Promise<void> {
+  /** Removes what a coordinator that was killed was writing: nobody reads it. */
+  async removeTemporaries(): Promise<void> {
+    for (const folder of ['', 'evaluations']) {
+      for (const name of (await namesIn(this.file(folder))).filter(isTemporary)) await this.remove(join(folder, name));
+    }
+  }
+
+  /** Resolves when a power cut cannot take the folder away, nor the names of the files in it. */
+  async flushNames(): Promise<void> {
+    for (const folder of [this.path, dirname(this.path), dirname(dirname(this.path))]) await syncFolder(folder);
+  }
+
+  /** Appends one JSON line; resolves when it and all before it are in the file, on the disk when it is `flushed`. */
+  append(name: LinesFile, line: object, flushed = false): Promise<void> {
     const text = `${JSON.stringify(line)}\n`;
     const appended = this.#appends.then(async () => {
       await this.verify();
       if (!this.#mended.has(name) && (await endsInsideLine(this.file(name)))) await appendFile(this.file(name), '\n');
       this.#mended.delete(name); // a full disk may cut this line off
-      await appendFile(this.file(name), text);
+      this.#unflushed.add(name);
+      await appendFile(this.file(name), text, { flush: flushed });
+      if (flushed) this.#unflushed.delete(name);
       this.#mended.add(name);
     });
     // A line that could not be written is its caller's to report; the next one is tried again.
     this.#appends = appended.catch(() => undefined);
     return appended;
+  }
+
+  /** Resolves when every line so far is on the disk, as far as it could be written. */
+  async flush(name: LinesFile): Promise<void> {
+    await this.settled();
+    if (!this.#unflushed.delete(name)) return;
+    try {
+      await using file = await open(this.file(name), 'r+');
+      await file.datasync();
+    } catch (error) {
+      this.#unflushed.add(name);
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error; // no line of it could be written
+    }
   }
 
   /** Drops the metrics of updates that a resumed run is about to repeat, and a line that a crash cut off. */
@@ -84,6 +114,9 @@ export class RunFolder {
   }
 }
 
+/** A file of a run that grows by lines. */
+export type LinesFile = 'metrics.jsonl' | 'events.jsonl';
+
 const LINE_FEED = 10;
 let nextTemporary = 1;
 
@@ -99,6 +132,8 @@ export async function writeAtomically(path: string, content: string | Uint8Array
 function temporaryName(path: string): string {
   return `${path}.${process.pid}-${nextTemporary++}.tmp`;
 }
+
+const isTemporary = (name: string): boolean => /\.\d+-\d+\.tmp$/.test(name);
 
 /** Names in a folder; none when there is no such folder. */
 export async function namesIn(path: string): Promise<string[]> {

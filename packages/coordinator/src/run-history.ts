@@ -144,7 +144,7 @@ export class RunHistory {
       error: state === undefined ? this.error : told,
     };
     try {
-      await this.folder.append('events.jsonl', moment);
+      await this.folder.append('events.jsonl', moment, state !== undefined); // who is told where a run stands can rely on that
     } finally {
       this.#kept.push(moment);
       this.#placeInQueue(moment);
@@ -177,9 +177,15 @@ export class RunHistory {
     this.#emitter.emit('moment', this.#moment('progress', ''));
   }
 
-  async evaluated({ fid, samples, accuracy, update, sampler }: EvaluationRecord, purpose: EvaluationPurpose): Promise<void> {
-    const how = purpose === 'asked' ? `${sampler}, ` : '';
-    await this.record('evaluation', `FID ${fid.toFixed(2)} (${how}${samples} samples, accuracy ${accuracy.toFixed(3)}) after ${update} updates`, purpose === 'asked' ? {} : { fid, fidSamples: samples, fidUpdate: update });
+  async evaluated(record: EvaluationRecord, purpose: EvaluationPurpose): Promise<void> {
+    const { fid, samples, update } = record;
+    await this.record('evaluation', inWords(record, purpose), purpose === 'asked' ? {} : { fid, fidSamples: samples, fidUpdate: update });
+  }
+
+  /** Whether an event tells of it. */
+  knowsEvaluation(record: EvaluationRecord, purpose: EvaluationPurpose): boolean {
+    const words = inWords(record, purpose);
+    return this.#kept.some(({ kind, message }) => kind === 'evaluation' && message === words);
   }
 
   /** The events that are kept, ascending. */
@@ -294,4 +300,9 @@ export class RunHistory {
     this.fidSamples = samples;
     this.#fidUpdate = update;
   }
+}
+
+function inWords({ fid, samples, accuracy, update, sampler }: EvaluationRecord, purpose: EvaluationPurpose): string {
+  const how = purpose === 'asked' ? `${sampler}, ` : '';
+  return `FID ${fid.toFixed(2)} (${how}${samples} samples, accuracy ${accuracy.toFixed(3)}) after ${update} updates`;
 }

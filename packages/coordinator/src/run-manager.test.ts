@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { pino } from 'pino';
 import { Dd2Error, type HostTensor } from '@dd2/core';
@@ -383,6 +383,56 @@ describe.skipIf(!redisInstalled)('RunManager', () => {
     await again.next();
     expect((await again.next()).value).toMatchObject({ sampler: 'one-step', samples: 50, update: TOTAL });
     expect(await readdir(found.folder.file('evaluations'))).not.toContain(expect.stringContaining('request'));
+  });
+
+  it.each([['was not told', true], ['was told', false]])('knows of an evaluation whose result is there and whose request is not done, once: it %s', async (_, untold) => {
+    fakeWorker();
+    const history = await manager.submit(submission());
+    await until(history, ended);
+    await close();
+    dispatcher.leave('fake');
+    const id = `${TOTAL}-final`;
+    const lines = (await readFile(history.folder.file('events.jsonl'), 'utf8')).trim().split('\n');
+    const cut = lines.findIndex((line) => line.includes(`"fidUpdate":${TOTAL}`)) + (untold ? 0 : 1);
+    await writeFile(history.folder.file('events.jsonl'), `${lines.slice(0, cut).join('\n')}\n`);
+    const request = { id, update: TOTAL, sampler: 'one-step', samples: 50, noiseSeed: 1, purpose: 'final', requestedAt: '2026-01-02T03:04:05.678Z' };
+    await history.folder.write(`evaluations/${id}.request.json`, JSON.stringify(request));
+    manager = await open();
+    const found = manager.find(history.identity.runId);
+    await until(found, ({ kind }) => kind === 'completed'); // nobody is there to measure it a second time
+    expect(found.events.filter(({ kind }) => kind === 'evaluation').map(({ fidUpdate }) => fidUpdate)).toEqual([6, TOTAL]);
+    expect(found.lastFid).toBe(history.lastFid);
+    expect(await readdir(found.folder.file('evaluations'))).not.toContain(`${id}.request.json`);
+  });
+
+  it('does not measure what a cancelled run had asked for, when a crash came before that was taken back', async () => {
+    fakeWorker({ evaluates: false });
+    const history = await manager.submit(submission());
+    await until(history, ({ update }) => update === TOTAL);
+    const { runId } = history.identity;
+    await vi.waitFor(() => expect(manager.evaluationsOf(runId).pending).toHaveLength(1), { timeout: 10_000 });
+    const request = await history.folder.read('evaluations/6.request.json');
+    await manager.cancel(runId);
+    await close();
+    await history.folder.write('evaluations/6.request.json', request ?? '');
+    await history.folder.write('evaluations/asked.request.json', JSON.stringify({ ...(JSON.parse(request ?? '') as object), id: 'asked', purpose: 'asked', requestedAt: new Date().toISOString() }));
+    manager = await open();
+    expect(manager.evaluationsOf(runId).pending.map(({ id }) => id)).toEqual(['asked']);
+    expect(await readdir(history.folder.file('evaluations'))).toEqual(['asked.request.json']);
+  });
+
+  it('removes what a coordinator that was killed was writing or removing, of runs that have ended too', async () => {
+    fakeWorker();
+    const history = await manager.submit(submission());
+    await until(history, ended);
+    await close();
+    const { folder } = history;
+    const before = [await readdir(folder.path), await readdir(folder.file('checkpoints')), await readdir(folder.file('evaluations'))];
+    await mkdir(folder.file('checkpoints', '4.old-0123456789ab'));
+    await mkdir(folder.file('checkpoints', '6.new-0123456789ab'));
+    for (const name of ['metrics.jsonl.123-4.tmp', 'evaluations/6.json.123-5.tmp', 'checkpoints/6.new-0123456789ab/generator.safetensors']) await writeFile(folder.file(name), '');
+    manager = await open();
+    expect([await readdir(folder.path), await readdir(folder.file('checkpoints')), await readdir(folder.file('evaluations'))]).toEqual(before);
   });
 
   it('asks again for an evaluation whose request was lost in a crash, though later checkpoints are there', async () => {

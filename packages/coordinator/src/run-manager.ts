@@ -238,9 +238,9 @@ export class RunManager {
     run.active?.cancel.abort(new Dd2Error('CANCELLED', `run ${runId} was cancelled`));
     await run.active?.over; // whoever is told that it is cancelled can rely on that, and nothing more is asked for
     const cancelled = await history.recordIf(() => (run.isOpen ? ['cancelled', 'the run was cancelled', { state: 'cancelled' }] : undefined));
-    if (cancelled) await this.#removeJob(runId);
     if (history.state !== 'cancelled') return history;
-    for (const { id } of evaluations.pending) await evaluations.withdraw(id);
+    for (const { id } of evaluations.pending) await evaluations.withdraw(id); // before the store, which may take its time
+    if (cancelled) await this.#removeJob(runId);
     return history;
   }
 
@@ -303,6 +303,7 @@ export class RunManager {
     const { history } = run;
     const { resumeRuns = true } = this.options;
     run.adopted = resumeRuns;
+    await run.mend().catch((error: unknown) => this.options.logger.warn({ run: run.runId, err: error }, 'what a crash has left of this run could not be put in order'));
     switch (history.state) {
       case 'pausing':
         await history.record('paused', 'the coordinator ended while the run was pausing', { state: 'paused' });

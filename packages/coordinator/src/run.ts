@@ -65,7 +65,7 @@ export class Run extends EventEmitter<RunNotices> {
       best: () => evaluations.best?.update,
       // The metrics of its updates come before a checkpoint: nobody would write them again.
       verify: async () => {
-        await folder.settled();
+        await folder.flush('metrics.jsonl');
         await folder.verify();
       },
       onSaved: (update, seconds) => this.emit('checkpoint', update, seconds),
